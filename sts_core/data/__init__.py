@@ -1,0 +1,1 @@
+"""Corpora on disk: manifests, the memory-mapped speech cache, and synthetic speech."""

@@ -1,0 +1,1 @@
+"""What speech says: teachers, the causal student encoder and its losses."""
