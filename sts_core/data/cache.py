@@ -215,18 +215,20 @@ def fill_teacher(
         raise CacheError(
             f"{folder}: holds features of {meta['name']!r}, not {teacher.name!r}; delete teacher*"
         )
-    features = _grown(folder / TEACHER_NAME, int(cache._first_frame[-1]) * teacher.dim, np.float16)
-    features = features.reshape(-1, teacher.dim)
+    total_frames = int(cache._first_frame[-1])
+    stored = _grown(folder / TEACHER_NAME, total_frames * teacher.dim, np.float16)
+    features = stored.reshape(-1, teacher.dim)
     done = _grown(folder / TEACHER_DONE_NAME, len(cache), np.uint8)
     if meta is None:  # written last: readers map the arrays as soon as it exists
         text = json.dumps({"name": teacher.name, "dim": teacher.dim})
         (folder / TEACHER_META_NAME).write_text(text + "\n", encoding="utf-8")
     todo = [index for index in voices_in_turn(cache.rows, seed) if not done[index]][:limit]
     for number, index in enumerate(todo, start=1):
-        values = teacher.features(cache.audio(index).astype(np.float32) / 32768)  # [T, D]
+        audio = cache.audio(index).astype(np.float32) / np.float32(32768)
+        values = teacher.features(audio)  # [T, D]
         first = int(cache._first_frame[index])
         features[first : first + len(values)] = values.astype(np.float16)
-        features.flush()
+        stored.flush()
         done[index] = 1
         if progress:
             progress(number, len(todo))

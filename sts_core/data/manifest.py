@@ -1,7 +1,7 @@
 """Manifests: which recordings a folder holds and what is said in them.
 
-A corpus is a folder with `manifest.jsonl`, one JSON object a line. Only `path` (relative to the folder)
-is required; known optional fields:
+A corpus is a folder with `manifest.jsonl`, one JSON object a line. Only `path` (relative to the
+folder) is required; known optional fields:
 
     id        unique name (default: the path without its suffix)
     text      what is said;  phonemes  the same in misaki's alphabet;  lang  "en", "zh", ...
@@ -10,7 +10,7 @@ is required; known optional fields:
     seconds   length of the decoded audio
 
 Recordings may have any rate and any number of channels that libsndfile reads; they become 24 kHz
-mono int16 here. A manifest is untrusted input: a path may not leave its folder, and sizes are limited.
+mono int16 here. A manifest is untrusted input: paths stay in its folder, and sizes are limited.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def voice_of(row: Mapping[str, Any]) -> str:
 
 
 def parse_exclusions(options: Iterable[str]) -> list[tuple[str, str]]:
-    """`["speaker=allison"]` -> `[("speaker", "allison")]`, as `sts-core cache --exclude` takes them.
+    """`["speaker=ann"]` -> `[("speaker", "ann")]`, as `sts-core cache --exclude` takes them.
 
     Raises:
         ManifestError: an option without "=".
@@ -107,7 +107,7 @@ def select(
 ) -> list[Row]:
     """The rows of the named splits (a row without one is "train") that match no exclusion.
 
-    Both defaults lean to safety: a folder of held-out voices gives nothing unless its split is named.
+    The default leans to safety: held-out voices give nothing unless their split is named.
     """
     wanted, banned = set(splits), list(exclude)
     return [
