@@ -15,6 +15,8 @@ Two kinds of target:
   pushes one frame per 80 ms of real time; `poll()` returns what has arrived since, each chunk with
   its arrival time.
 
+(A third clock kind, "recorded", marks traces whose two tracks came as files: there is no session.)
+
 A target that cannot go on raises `TargetError`; any exception it raises makes that scenario an
 `error` observation with the reason, and the run goes on.
 """
@@ -29,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
-ClockKind = Literal["lockstep", "paced"]
+ClockKind = Literal["lockstep", "paced", "recorded"]
 
 
 class TargetError(Exception):
@@ -79,12 +81,14 @@ class SessionSetup:
 
     seed: every random choice of the target must follow from it.
     scenario_id: for the target's logs only.
-    options: free-form settings from the suite's `target_options` (JSON values).
+    scenario: what the harness knows of the scenario (user spans, expected answer), for the scripted
+        fake and the fault wrappers alone. A real target must not read it; it is never sent over a
+        wire.
     """
 
     seed: int = 0
     scenario_id: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    scenario: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Session(Protocol):

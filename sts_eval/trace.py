@@ -56,7 +56,7 @@ class TraceMeta(BaseModel):
     scenario: the scenario as planned (see `Scenario`), including the true user speech spans.
     push_wall_ms: compute per push, ms (paced: time spent in push).
     frame_push: for each tick of the agent track the index of the push whose audio fills it, -1
-        where nothing was played (lockstep only; empty for paced).
+        where nothing was played (lockstep only, else empty).
     open_wall_ms: time to open the session; cold: whether it was the target's first session.
     status: "ok", or "error" with `error` saying why; an error trace holds what was recorded until
     then.
@@ -134,7 +134,7 @@ def heard_frame_s(meta: TraceMeta) -> NDArray[np.float64]:
     """
     ticks = round(meta.seconds / FRAME_S)
     nominal = np.arange(ticks, dtype=np.float64) * FRAME_S
-    if meta.clock == "paced":
+    if meta.clock != "lockstep":
         return nominal
     finish = np.empty(len(meta.push_wall_ms))
     done = 0.0

@@ -1,0 +1,65 @@
+"""A scenario: what the user says, exactly when, and what is known about it beforehand.
+
+A suite is first planned (cheap: ids and recipes, so that gates, limits and resume can be decided)
+and each plan is rendered only when it runs. Rendering is deterministic: same recipe, same samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from sts_eval.target import Samples
+from sts_eval.trace import Span
+
+
+class Plan(BaseModel):
+    """A scenario before rendering.
+
+    id: unique in the suite, safe as a file name; pairs the same scenario across runs.
+    kind: the registered scenario kind that renders and scores it.
+    recipe: everything its kind needs to render it, JSON values only.
+    cold: run it in a fresh process, so that its session is a cold start.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str
+    kind: str
+    recipe: dict[str, Any]
+    cold: bool = False
+
+
+class Scenario(BaseModel):
+    """A rendered scenario without its audio; stored in the trace.
+
+    user_spans: true speech spans of the user's turn, from the stimulus itself, seconds. A silence
+        inside the turn (a pause) separates two spans.
+    pauses: the silences inside the turn that the suite put there.
+    turn_end_s: end of the user's speech: the origin of every response latency.
+    listen_s: how long after turn_end_s an answer counts.
+    expected: what a right answer holds (kind, answer, key ...), if known.
+    cluster: label of the group of scenarios that are not independent of this one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str
+    kind: str
+    title: str
+    text: str = ""
+    conditions: dict[str, str] = {}
+    cluster: str
+    user_spans: list[Span]
+    pauses: list[Span] = []
+    turn_end_s: float
+    listen_s: float
+    expected: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A scenario and its user track, float32 [S] at 24 kHz, S a whole number of frames."""
+
+    scenario: Scenario
+    user: Samples
