@@ -1,0 +1,78 @@
+"""Cluster targets: k-means over teacher features turns them into a vocabulary to predict.
+
+As in HuBERT (Hsu et al., "HuBERT: Self-Supervised Speech Representation Learning by Masked
+Prediction of Hidden Units", 2021), with a pretrained teacher in place of its first iteration.
+Features are standardised per dimension first: a few dimensions of a transformer are far larger than
+the rest and would decide every distance alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sts_core.data.cache import SpeechCache, voices_in_turn
+
+
+class Clusters(NamedTuple):
+    """K centroids [K, D] of features standardised by `mean` [D] and `scale` [D]."""
+
+    centroids: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    def assign(self, features: Tensor) -> Tensor:
+        """The nearest centroid of each row: [N, D] -> int64 [N]."""
+        x = (features.float() - self.mean) / self.scale
+        return _nearest(x, self.centroids)
+
+
+def _nearest(x: Tensor, centroids: Tensor) -> Tensor:
+    # |x|^2 is the same for every centroid and drops out of the comparison
+    return (centroids.square().sum(dim=1) - 2 * x @ centroids.T).argmin(dim=1)
+
+
+def kmeans(features: Tensor, clusters: int, *, seed: int, rounds: int = 25) -> Clusters:
+    """Lloyd's algorithm on [N, D] from random rows; an empty cluster restarts at a random row.
+
+    Raises:
+        ValueError: fewer rows than clusters.
+    """
+    if len(features) < clusters:
+        raise ValueError(f"{len(features)} feature frames cannot make {clusters} clusters")
+    generator = torch.Generator().manual_seed(seed)
+    mean, scale = features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
+    x = (features - mean) / scale
+    centroids = x[torch.randperm(len(x), generator=generator)[:clusters]].clone()
+    for _ in range(rounds):
+        nearest = _nearest(x, centroids)
+        counts = torch.bincount(nearest, minlength=clusters)
+        sums = torch.zeros_like(centroids).index_add_(0, nearest, x)
+        centroids = sums / counts.clamp(min=1)[:, None]
+        empty = (counts == 0).nonzero().flatten()
+        centroids[empty] = x[torch.randint(len(x), (len(empty),), generator=generator)]
+    return Clusters(centroids, mean, scale)
+
+
+def sample_features(cache: SpeechCache, frames: int, *, seed: int) -> Tensor:
+    """About `frames` teacher frames [N, D], voices in turn, from what the cache has by now.
+
+    Raises:
+        ValueError: the cache has no teacher features.
+    """
+    parts: list[NDArray[np.float16]] = []
+    total = 0
+    for index in voices_in_turn(cache.rows, seed):
+        features = cache.teacher(index)
+        if features is not None:
+            parts.append(features)
+            total += len(features)
+            if total >= frames:
+                break
+    if not parts:
+        raise ValueError(f"{cache.folder}: no teacher features yet (run `sts-core cache`)")
+    return torch.from_numpy(np.concatenate(parts).astype(np.float32))
