@@ -1,7 +1,7 @@
 """How well the student hears: phoneme error rate and speech-to-text retrieval on chosen voices.
 
-    phoneme error rate   edits / reference phonemes over all utterances (counts pooled, divided once),
-                         greedy CTC reading, word boundaries left out; lower is better
+    phoneme error rate   edits / reference phonemes over all utterances (counts pooled, divided
+                         once), greedy CTC reading, word boundaries left out; lower is better
     retrieval top-1      share of utterances whose own text has the most similar embedding among all
                          distinct texts of the set (chance: 1 / texts); higher is better
     cluster accuracy     share of frames whose teacher cluster is the likeliest one
@@ -106,9 +106,8 @@ def evaluate(
     texts = sorted({u.text for u in utterances if len(u.text.split()) >= MIN_RETRIEVAL_WORDS})
     nearest: list[str | None] = [None] * len(utterances)
     if texts:
-        wanted = torch.cat(
-            [text_encoder(texts[i : i + 64]).cpu() for i in range(0, len(texts), 64)]
-        )
+        parts = [text_encoder(texts[i : i + 64]).cpu() for i in range(0, len(texts), 64)]
+        wanted = torch.cat(parts)  # [texts, E]
         nearest = [texts[i] for i in (embeddings @ wanted.T).argmax(dim=1).tolist()]
     known = set(texts)
     return [

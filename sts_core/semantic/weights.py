@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -66,7 +67,9 @@ def load_student(file: Path = DEFAULT_FILE) -> tuple[Student, TextEncoder]:
         )
     try:
         given = json.loads(metadata["config"])
-        sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        sizes: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in given.items()
+        }
         config = StudentConfig(**sizes)
         student, text = Student(config), TextEncoder(config)
         for prefix, module in (("student.", student), ("text.", text)):

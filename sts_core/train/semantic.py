@@ -12,12 +12,13 @@ Stage B, speech and text (rows with English phonemes; all others keep L_A):
 
     L_B = CTC(phonemes) / phoneme + contrastive_weight * InfoNCE(speech, text) + masked_weight * L_A
 
-InfoNCE (van den Oord et al., 2018) is symmetric, with a learned temperature; texts that occur twice in
-a batch do not count as each other's negatives.
+InfoNCE (van den Oord et al., 2018) is symmetric, with a learned temperature; texts that occur twice
+in a batch do not count as each other's negatives.
 
 The learning rate warms up, stays, and falls linearly to zero over the last `decay_share` of all
 steps. Everything that is random depends on (seed, step) only: a resumed run continues exactly.
-A run folder holds last.pt, clusters.safetensors, metrics.jsonl and, at the end, student.safetensors.
+A run folder holds last.pt, clusters.safetensors, metrics.jsonl and, at the end,
+student.safetensors.
 """
 
 from __future__ import annotations
