@@ -1,0 +1,29 @@
+"""Statistics: estimates with intervals, tests of bounds, paired differences, Holm's correction.
+
+`summary` ties the methods together; `proportions`, `quantiles`, `bootstrap` and `paired` each hold
+one method with its equations and sources.
+"""
+
+from sts_eval.stats.paired import Difference, Pairing, difference, holm, pair, scenario_means
+from sts_eval.stats.sample import Sample, cluster_label, in_slice, sample_of, slices_by, tidy
+from sts_eval.stats.summary import estimate, estimate_all, estimate_sample, p_of_bound, quantity
+
+__all__ = [
+    "Difference",
+    "Pairing",
+    "Sample",
+    "cluster_label",
+    "difference",
+    "estimate",
+    "estimate_all",
+    "estimate_sample",
+    "holm",
+    "in_slice",
+    "p_of_bound",
+    "pair",
+    "quantity",
+    "sample_of",
+    "scenario_means",
+    "slices_by",
+    "tidy",
+]
