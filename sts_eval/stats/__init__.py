@@ -4,7 +4,15 @@
 one method with its equations and sources.
 """
 
-from sts_eval.stats.paired import Difference, Pairing, difference, holm, pair, scenario_means
+from sts_eval.stats.paired import (
+    Difference,
+    Pairing,
+    difference,
+    holm,
+    pair,
+    pair_observations,
+    scenario_means,
+)
 from sts_eval.stats.sample import Sample, cluster_label, in_slice, sample_of, slices_by, tidy
 from sts_eval.stats.summary import estimate, estimate_all, estimate_sample, p_of_bound, quantity
 
@@ -21,6 +29,7 @@ __all__ = [
     "in_slice",
     "p_of_bound",
     "pair",
+    "pair_observations",
     "quantity",
     "sample_of",
     "scenario_means",

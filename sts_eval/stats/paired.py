@@ -20,11 +20,12 @@ Evaluation Review 1995), with Student's points for the number of clusters.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from sts_eval.observation import Observation
 from sts_eval.stats.bootstrap import Resampled, resample, weighted_mean, weighted_quantile
 from sts_eval.stats.proportions import (
     ALPHA,
@@ -38,7 +39,7 @@ from sts_eval.stats.proportions import (
     tango_z,
 )
 from sts_eval.stats.quantiles import parse_quantile, quantile_n
-from sts_eval.stats.sample import Sample, generator, make_sample
+from sts_eval.stats.sample import Sample, cluster_label, generator, in_slice, make_sample
 
 TAIL_VALUES = 3
 POWER_POINT = 0.8416212335729143  # 80 % point of the normal distribution
@@ -77,6 +78,24 @@ def pair(
         only_old=tuple(sorted(set(old) - set(new))),
         only_new=tuple(sorted(set(new) - set(old))),
     )
+
+
+def pair_observations(
+    old: Iterable[Observation],
+    new: Iterable[Observation],
+    metric: str,
+    where: Mapping[str, str] | None = None,
+) -> Pairing:
+    """Match the measured observations of one metric on one slice; clusters are the new run's."""
+    before: dict[str, list[float]] = defaultdict(list)
+    after: dict[str, list[float]] = defaultdict(list)
+    clusters: dict[str, str] = {}
+    for items, values in ((old, before), (new, after)):
+        for item in items:
+            if item.metric == metric and item.value is not None and in_slice(item, where or {}):
+                values[item.scenario_id].append(item.value)
+                clusters[item.scenario_id] = cluster_label(item)
+    return pair(before, after, clusters)
 
 
 def scenario_means(sample: Sample) -> dict[str, float]:

@@ -118,14 +118,14 @@ def _same(a: str, b: str) -> bool:
 
 
 def slices_by(observations: Iterable[Observation], keys: Iterable[str]) -> list[dict[str, str]]:
-    """The whole, then one slice per value of each key, in a stable order (numbers by size)."""
+    """One slice per value of each key that occurs, in a stable order (numbers by size)."""
     wanted = list(keys)
     seen: dict[str, set[str]] = {key: set() for key in wanted}
     for item in observations:
         for key in wanted:
             if key in item.slices:
                 seen[key].add(item.slices[key])
-    return [{}] + [{key: value} for key in wanted for value in sorted(seen[key], key=_by_size)]
+    return [{key: value} for key in wanted for value in sorted(seen[key], key=_by_size)]
 
 
 def _by_size(text: str) -> tuple[int, float, str]:
