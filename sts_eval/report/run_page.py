@@ -1,0 +1,209 @@
+"""report.html of a run: everything in run.json and its traces, readable without anything else.
+
+The page follows from the run record and the traces alone: rebuilding it gives the same bytes (on
+the same version of libopus, which makes the listening copies).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sts_eval.metric import MetricSpec
+from sts_eval.observation import Estimate, Status, Verdict
+from sts_eval.record import RunRecord
+from sts_eval.report import numbers
+from sts_eval.report.evidence import Findings, Limits, filter_index, gather
+from sts_eval.report.gates import GateRow, gate_rows, overall
+from sts_eval.report.metrics import metric_sections, missing_reasons, ordered_specs
+from sts_eval.report.page import render
+from sts_eval.trace import write_text_atomic
+
+FILE_NAME = "report.html"
+MOST_LINKS = 5
+
+
+@dataclass(frozen=True)
+class ScenarioLink:
+    """A scenario as a link; `href` is "" where it has no evidence in the page."""
+
+    name: str
+    href: str
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class GateView:
+    """A gate row with links to the scenarios that weigh most against it."""
+
+    row: GateRow
+    worst: list[ScenarioLink]
+    more: int
+
+
+@dataclass(frozen=True)
+class MissingRow:
+    """What one metric could not measure."""
+
+    title: str
+    anchor: str
+    n: int
+    n_unmeasured: int
+    n_error: int
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class JudgeRow:
+    """One measured error rate of a judge."""
+
+    title: str
+    value: str
+    interval: str
+    n: int
+    method: str
+    reason: str
+
+
+def build_report(record: RunRecord, run_dir: Path, limits: Limits | None = None) -> str:
+    """The page of a run as HTML. `run_dir` holds its traces; unreadable ones are said to be so."""
+    specs = {spec.name: spec for spec in ordered_specs(record)}
+    evidence = gather(record, run_dir, specs, limits or Limits())
+    findings = Findings(record, specs)
+    rows = gate_rows(record, specs)
+    sections = metric_sections(record, evidence.links)
+    context: dict[str, Any] = {
+        "record": record,
+        "suite_name": str(record.suite.get("suite", "suite")),
+        "question": str(record.suite.get("question", "")) or "What was measured?",
+        "target_name": target_name(record),
+        "overall": overall(record, rows),
+        "gates": [_gate_view(row, findings, evidence.links) for row in rows],
+        "missing": _missing(record, specs),
+        "n_measured": sum(each.status is Status.MEASURED for each in record.observations),
+        "broken": [
+            (_link(each.id, evidence.links), each.error or "no reason was recorded")
+            for each in record.scenarios
+            if each.status == "error"
+        ],
+        "metrics": sections,
+        "evidence": evidence,
+        "index": filter_index(evidence, findings),
+        "filters": _filter_choices(record),
+        "sortable": [(spec.name, spec.title, spec.direction) for spec in specs.values()],
+        "judges": [(judge, [_judge_row(each) for each in judge.errors]) for judge in record.judges],
+        "commands": reproduce_commands(record),
+        "settings": _settings(record.target),
+        "suite_text": json.dumps(record.suite, indent=2, ensure_ascii=False),
+        "sound_size": numbers.size(evidence.sound_bytes),
+    }
+    return render("run.html.j2", context)
+
+
+def write_report(record: RunRecord, run_dir: Path) -> Path:
+    """Write report.html into the run folder, atomically; returns its path."""
+    path = run_dir / FILE_NAME
+    write_text_atomic(path, build_report(record, run_dir))
+    return path
+
+
+def target_name(record: RunRecord) -> str:
+    """The target's name as it described itself."""
+    return str(record.target.get("name", "target"))
+
+
+def reproduce_commands(record: RunRecord) -> list[tuple[str, str]]:
+    """What each command is for, and the command."""
+    suite = str(record.suite.get("suite", "suite"))
+    run = f"sts-eval run suites/{suite}.yaml --target {target_name(record)} --seed {record.seed}"
+    return [
+        ("Measure again", record.environment.get("command", run)),
+        ("Score the same traces again", "sts-eval score RUN_FOLDER"),
+        ("Build this page again, byte for byte", "sts-eval report RUN_FOLDER"),
+    ]
+
+
+def _gate_view(row: GateRow, findings: Findings, links: Mapping[str, str]) -> GateView:
+    worst = [
+        _link(scenario_id, links, _value_of(scenario_id, row.verdict, findings))
+        for scenario_id in row.verdict.worst[:MOST_LINKS]
+    ]
+    return GateView(row, worst, max(0, len(row.verdict.worst) - MOST_LINKS))
+
+
+def _value_of(scenario_id: str, verdict: Verdict, findings: Findings) -> str:
+    spec = findings.specs.get(verdict.metric)
+    values = [
+        each.value
+        for each in findings.observations[scenario_id]
+        if each.metric == verdict.metric and each.value is not None
+    ]
+    if spec is None or not values or "rate" in spec.statistics:
+        return ""
+    extreme = min(values) if spec.direction == "higher" else max(values)
+    return numbers.quantity(extreme, spec.unit, share=numbers.is_share(spec.name, spec.unit))
+
+
+def _link(scenario_id: str, links: Mapping[str, str], value: str = "") -> ScenarioLink:
+    return ScenarioLink(scenario_id, links.get(scenario_id, ""), value)
+
+
+def _missing(record: RunRecord, specs: Mapping[str, MetricSpec]) -> list[MissingRow]:
+    rows = []
+    for name, spec in specs.items():
+        own = [each for each in record.observations if each.metric == name]
+        counts = {status: sum(each.status is status for each in own) for status in Status}
+        if not own or counts[Status.MEASURED] < len(own):
+            rows.append(
+                MissingRow(
+                    title=spec.title,
+                    anchor=f"#metric-{name}",
+                    n=counts[Status.MEASURED],
+                    n_unmeasured=counts[Status.UNMEASURED],
+                    n_error=counts[Status.ERROR],
+                    reasons=missing_reasons(own) or ["no scenario of this run observes it"],
+                )
+            )
+    return rows
+
+
+def _filter_choices(record: RunRecord) -> list[tuple[str, list[str]]]:
+    """Conditions with more than one level, each with its levels in natural order."""
+    levels: dict[str, set[str]] = {"kind": {scenario.kind for scenario in record.scenarios}}
+    for scenario in record.scenarios:
+        for name, level in scenario.conditions.items():
+            levels.setdefault(name, set()).add(level)
+    return [
+        (name, sorted(found, key=numbers.natural))
+        for name, found in levels.items()
+        if len(found) > 1 or (name != "kind" and found)
+    ]
+
+
+def _judge_row(estimate: Estimate) -> JudgeRow:
+    share = numbers.is_share(estimate.metric, estimate.unit)
+    name = numbers.statistic_name(estimate.statistic)
+    conditions = ", ".join(f"{key} {level}" for key, level in estimate.slice.items())
+    title = estimate.metric.replace("_", " ")
+    return JudgeRow(
+        title=" - ".join(part for part in (title, name, conditions) if part),
+        value=numbers.quantity(estimate.value, estimate.unit, share=share),
+        interval=numbers.interval(estimate.lo, estimate.hi, estimate.unit, share=share),
+        n=estimate.n,
+        method=estimate.method,
+        reason=estimate.reason,
+    )
+
+
+def _settings(target: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Nested settings as dotted names."""
+    found: list[tuple[str, str]] = []
+    for key, value in target.items():
+        if isinstance(value, Mapping):
+            found += [(f"{key}.{inner}", text) for inner, text in _settings(value)]
+        else:
+            found.append((str(key), str(value)))
+    return found
