@@ -18,17 +18,18 @@ State is an argument: `step(audio, state) -> (y, state)`; `forward` is a step fr
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sts_core.codec.features import mel_filters
+from sts_core.nn.layers import Pointwise, blocks
 from sts_core.semantic.phonemes import VOCABULARY_SIZE
-from sts_core.units import FRAME_SAMPLES, HOP_SAMPLES, SAMPLE_RATE_HZ
-
-State = list[Tensor]
+from sts_core.streaming import Chain, State, StreamingLayer
+from sts_core.units import FRAME_SAMPLES, HOP_SAMPLES
 
 CTC_PER_FRAME = 4
 CTC_RATE_HZ = 50
@@ -50,24 +51,19 @@ class StudentConfig:
     text_dim: int = 96
 
 
-def mel_filters(bands: int, fft_size: int, rate_hz: int, warp: float = 1.0) -> Tensor:
-    """Triangular mel filters [F, bands] from 40 Hz to half the rate, each of height 1.
+def warped(filters: Tensor, factor: float) -> Tensor:
+    """Mel filters [F, bands] moved to `factor` times their frequency, by linear interpolation.
 
-    mel = 2595 log10(1 + hz / 700) (O'Shaughnessy, "Speech Communication", 1987). A `warp` other
-    than 1 moves all edges: speech through it sounds as from a vocal tract of another length (Jaitly
-    and Hinton, "Vocal tract length perturbation improves speech recognition", 2013).
+    Speech through them sounds as from a vocal tract of another length (Jaitly and Hinton, "Vocal
+    tract length perturbation improves speech recognition", 2013).
     """
-    low_hz = 40.0
-    low_mel, high_mel = (2595.0 * math.log10(1.0 + f / 700.0) for f in (low_hz, rate_hz / 2))
-    edges_mel = torch.linspace(low_mel, high_mel, bands + 2)
-    edges_hz = warp * 700.0 * (10.0 ** (edges_mel / 2595.0) - 1.0)  # [bands + 2]
-    hz = torch.linspace(0.0, rate_hz / 2, fft_size // 2 + 1)[:, None]  # [F, 1]
-    rising = (hz - edges_hz[:-2]) / (edges_hz[1:-1] - edges_hz[:-2])
-    falling = (edges_hz[2:] - hz) / (edges_hz[2:] - edges_hz[1:-1])
-    return torch.minimum(rising, falling).clamp(min=0.0)
+    source = (torch.arange(len(filters)) / factor).clamp(max=len(filters) - 1)  # [F]
+    low = source.long().clamp(max=len(filters) - 2)
+    part = (source - low)[:, None]
+    return filters[low] * (1 - part) + filters[low + 1] * part
 
 
-class LogMel(nn.Module):
+class LogMel(StreamingLayer[Tensor]):
     """Causal log-mel energies: audio [B, S] -> [B, S / 240, bands]; hop i ends at 240 (i + 1).
 
     The scale is fixed: values of speech lie mostly in [-2, 2].
@@ -80,76 +76,43 @@ class LogMel(nn.Module):
         super().__init__()
         self.window_samples, self.fft_size = window_samples, fft_size
         self.register_buffer("window", torch.hann_window(window_samples), persistent=False)
-        filters = mel_filters(bands, fft_size, SAMPLE_RATE_HZ)
-        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("filters", mel_filters(bands, fft_size), persistent=False)
 
-    def fresh(self, batch: int) -> Tensor:
+    def initial_state(self, batch: int) -> Tensor:
         return self.window.new_zeros(batch, self.window_samples - HOP_SAMPLES)
 
-    @torch.autocast("cpu", enabled=False)
-    def forward(
-        self, audio: Tensor, past: Tensor, filters: Tensor | None = None
+    def step(
+        self, x: Tensor, state: Tensor, filters: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        audio = torch.cat([past, audio.float()], dim=1)
-        windows = audio.unfold(1, self.window_samples, HOP_SAMPLES) * self.window  # [B, N, W]
-        spectrum = torch.view_as_real(torch.fft.rfft(windows, self.fft_size))  # [B, N, F, 2]
-        power = spectrum.square().sum(dim=-1)  # abs() of complex numbers is far slower
-        log_mel = torch.log(power @ (self.filters if filters is None else filters) + 1e-4)
-        return (log_mel + 1.0) / 4.0, audio[:, -past.shape[1] :]
+        """`filters` [B, F, bands]: other filters for each row (training only)."""
+        with torch.autocast(x.device.type, enabled=False):
+            audio = torch.cat([state, x.float()], dim=1)
+            windows = audio.unfold(1, self.window_samples, HOP_SAMPLES) * self.window  # [B, N, W]
+            spectrum = torch.view_as_real(torch.fft.rfft(windows, self.fft_size))  # [B, N, F, 2]
+            power = spectrum.square().sum(dim=-1)  # abs() of complex numbers is far slower
+            log_mel = torch.log(power @ (self.filters if filters is None else filters) + 1e-4)
+        return (log_mel + 1.0) / 4.0, audio[:, x.shape[1] :]
 
 
-class CausalConv(nn.Module):
-    """Convolution over time that sees only the past: [B, N, C] -> [B, N / stride, C'].
+class StridedConv(StreamingLayer[Tensor]):
+    """Causal convolution that lowers the rate: [B, N, C] -> [B, N / stride, C'].
 
     The state holds the last `kernel - stride` inputs, zeros at first. N must be a multiple of the
     stride, which whole 80 ms frames always are.
     """
 
-    def __init__(self, dim_in: int, dim_out: int, kernel: int, stride: int = 1, groups: int = 1):
+    def __init__(self, dim_in: int, dim_out: int, kernel: int = 4, stride: int = 2) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(dim_in, dim_out, kernel, stride=stride, groups=groups)
+        self.conv = nn.Conv1d(dim_in, dim_out, kernel, stride=stride)
         self.dim_in, self.past = dim_in, kernel - stride
 
-    def fresh(self, batch: int) -> Tensor:
+    def initial_state(self, batch: int) -> Tensor:
         return self.conv.weight.new_zeros(batch, self.past, self.dim_in)
 
-    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        x = torch.cat([past.to(x.dtype), x], dim=1)
-        return self.conv(x.transpose(1, 2)).transpose(1, 2), x[:, x.shape[1] - self.past :]
-
-
-class Block(nn.Module):
-    """Causal ConvNeXt block on [B, N, C]."""
-
-    def __init__(self, dim: int, kernel: int, expansion: int) -> None:
-        super().__init__()
-        self.mix = CausalConv(dim, dim, kernel, groups=dim)
-        self.norm = nn.LayerNorm(dim)
-        self.up = nn.Linear(dim, expansion * dim)
-        self.down = nn.Linear(expansion * dim, dim)
-        self.scale = nn.Parameter(torch.full((dim,), 0.3))
-
-    def fresh(self, batch: int) -> Tensor:
-        return self.mix.fresh(batch)
-
-    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        y, past = self.mix(x, past)
-        return x + self.scale * self.down(F.gelu(self.up(self.norm(y)))), past
-
-
-class Down(nn.Module):
-    """Layer norm, then a causal convolution that halves the rate."""
-
-    def __init__(self, dim_in: int, dim_out: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(dim_in)
-        self.conv = CausalConv(dim_in, dim_out, kernel=4, stride=2)
-
-    def fresh(self, batch: int) -> Tensor:
-        return self.conv.fresh(batch)
-
-    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        return self.conv(self.norm(x), past)
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        heard = torch.cat([state.to(x.dtype), x], dim=1)  # [B, past + N, C]
+        y = self.conv(heard.transpose(1, 2)).transpose(1, 2)
+        return y, heard[:, heard.shape[1] - self.past :]
 
 
 class Pool(nn.Module):
@@ -173,20 +136,21 @@ class Pool(nn.Module):
         return F.normalize(self.out(pooled.flatten(1)).float(), dim=-1)
 
 
-class Student(nn.Module):
+class Student(StreamingLayer[State]):
     """The causal encoder with its three heads; see the module docstring."""
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
         self.config = config
         self.mel = LogMel(config.mel_bands, config.window_samples, config.fft_size)
-        self.stem = CausalConv(config.mel_bands, config.dims[0], kernel=4, stride=2)
-        layers: list[nn.Module] = []
+        self.stem = StridedConv(config.mel_bands, config.dims[0])
+        layers: list[StreamingLayer[Any]] = []
         for level, (dim, depth) in enumerate(zip(config.dims, config.depths, strict=True)):
             if level:
-                layers.append(Down(config.dims[level - 1], dim))
-            layers += [Block(dim, config.kernel, config.expansion) for _ in range(depth)]
-        self.layers = nn.ModuleList(layers)
+                layers.append(Pointwise(nn.LayerNorm(config.dims[level - 1])))
+                layers.append(StridedConv(config.dims[level - 1], dim))
+            layers += blocks(dim, depth, config.kernel, config.expansion)
+        self.trunk = Chain(*layers)
         width = config.dims[-1]
         self.norm = nn.LayerNorm(width)
         self.mask = nn.Parameter(torch.zeros(config.dims[0]))
@@ -201,8 +165,7 @@ class Student(nn.Module):
 
     def initial_state(self, batch: int) -> State:
         """The state of `batch` sessions that have heard nothing."""
-        parts = [self.mel, self.stem, *self.layers]
-        return [part.fresh(batch) for part in parts]
+        return tuple(part.initial_state(batch) for part in (self.mel, self.stem, self.trunk))
 
     def step(
         self,
@@ -226,16 +189,14 @@ class Student(nn.Module):
         """
         if audio.ndim != 2 or audio.shape[1] == 0 or audio.shape[1] % FRAME_SAMPLES:
             raise ValueError(f"audio must be [B, T * {FRAME_SAMPLES}], got {tuple(audio.shape)}")
-        x, mel_past = self.mel(audio, state[0], filters)  # [B, 8 T, bands]
-        x, stem_past = self.stem(x, state[1])  # [B, 4 T, C]
+        mel_state, stem_state, trunk_state = state
+        x, mel_state = self.mel.step(audio, mel_state, filters)  # [B, 8 T, bands]
+        x, stem_state = self.stem.step(x, stem_state)  # [B, 4 T, C]
         if mask is not None:
             hidden = mask.repeat_interleave(4, dim=1)[:, :, None]
             x = torch.where(hidden, self.mask.to(x.dtype), x)
-        after = [mel_past, stem_past]
-        for layer, past in zip(self.layers, state[2:], strict=True):
-            x, past = layer(x, past)
-            after.append(past)
-        return self.norm(x), after
+        y, trunk_state = self.trunk.step(x, trunk_state)  # [B, T, D]
+        return self.norm(y), (mel_state, stem_state, trunk_state)
 
     def forward(
         self, audio: Tensor, mask: Tensor | None = None, filters: Tensor | None = None

@@ -23,11 +23,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sts_core.hf import import_transformers
 from sts_core.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_of
 
 TEACHER_RATE_HZ = 16_000
 DEFAULT_TEACHER = "moonshine-base-en"
-HF_INSTALL = "pip install 'sts-eval[hf]'"
 
 
 class TeacherError(RuntimeError):
@@ -53,7 +53,8 @@ def load_teacher(name: str = DEFAULT_TEACHER, *, layer: int | None = None) -> Te
             where phonetic content peaks in self-supervised encoders).
 
     Raises:
-        TeacherError: unknown name, missing package, or a folder that is not such a model.
+        TeacherError: unknown name, or a folder that is not such a model.
+        MissingExtraError: `transformers` is not installed.
     """
     if name == DEFAULT_TEACHER:
         return MoonshineTeacher()
@@ -140,17 +141,15 @@ class HuggingFaceTeacher:
     def __init__(self, folder: Path, *, layer: int | None = None) -> None:
         if not (folder / "config.json").is_file():
             raise TeacherError(f"hf:{folder}: no config.json there; give a downloaded model folder")
-        if find_spec("transformers") is None:
-            raise TeacherError(f"teacher hf:{folder} needs transformers: {HF_INSTALL}")
+        transformers = import_transformers(f"teacher hf:{folder}")
         import torch
-        from transformers import AutoConfig, AutoModel
 
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         if config.model_type not in self.FAMILIES:
             raise TeacherError(
                 f"hf:{folder}: a {config.model_type!r} model; expected one of {self.FAMILIES}"
             )
-        self._model = AutoModel.from_pretrained(
+        self._model = transformers.AutoModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
         ).eval()
         layers = config.num_hidden_layers

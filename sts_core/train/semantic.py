@@ -36,6 +36,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from sts_core.codec.features import mel_filters
 from sts_core.data.augment import AugmentConfig
 from sts_core.data.cache import SpeechCache
 from sts_core.semantic.batches import IGNORED, Batch, Sampler, make_batch, span_mask
@@ -52,10 +53,9 @@ from sts_core.semantic.student import (
     Student,
     StudentConfig,
     TextEncoder,
-    mel_filters,
+    warped,
 )
 from sts_core.semantic.weights import save_student
-from sts_core.units import SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True)
@@ -237,8 +237,8 @@ def train(config: SemanticConfig, *, resume: bool = False, echo: Any = print) ->
     ready = np.flatnonzero(cache.has_teacher()).tolist()
     sampler = Sampler(cache.rows, ready, config.batch_size, config.seed)
     warps = np.linspace(1 - config.warp, 1 + config.warp, 9)
-    sizes = (config.student.mel_bands, config.student.fft_size, SAMPLE_RATE_HZ)
-    filters = torch.stack([mel_filters(*sizes, warp) for warp in warps]).to(device)  # [W, F, M]
+    plain = mel_filters(config.student.mel_bands, config.student.fft_size)
+    filters = torch.stack([warped(plain, warp) for warp in warps]).to(device)  # [W, F, bands]
     utterances = (
         load_utterances(
             Path(config.heldout), splits=config.heldout_splits, limit=config.evaluate_utterances
