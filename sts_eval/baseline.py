@@ -89,10 +89,11 @@ class Baseline(_Part):
     replaced: Replaced | None = None
 
 
-def accept(record: RunRecord, previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Make a run the baseline of its suite. previous: the baseline that it replaces, if any.
+def accept(record: RunRecord, *, replaces: Path | None = None) -> dict[str, Any]:
+    """Make a run the baseline of its suite. replaces: the baseline file in whose place it comes.
 
-    Raises RecordError for a run that is partial, has scenarios that failed, or measured nothing.
+    Raises RecordError for a run that is partial, has scenarios that failed, or measured nothing,
+    and for a file to be replaced that is not a baseline.
     """
     _refuse_unfit(record)
     estimates = tuple(_estimate(item) for item in record.estimates)
@@ -110,7 +111,7 @@ def accept(record: RunRecord, previous: Mapping[str, Any] | None = None) -> dict
         },
         estimates=estimates,
         values=_values(record),
-        replaced=None if previous is None else _replaced(previous, record, estimates),
+        replaced=None if replaces is None else _replaced(replaces, record, estimates),
     )
     return baseline.model_dump(mode="json", by_alias=True, exclude_none=False)
 
@@ -162,10 +163,8 @@ def _values(record: RunRecord) -> dict[str, dict[str, list[float | dict[str, flo
     return values
 
 
-def _replaced(
-    previous: Mapping[str, Any], record: RunRecord, estimates: tuple[BaselineEstimate, ...]
-) -> Replaced:
-    old = validate_baseline(previous, "the previous baseline")
+def _replaced(file: Path, record: RunRecord, estimates: tuple[BaselineEstimate, ...]) -> Replaced:
+    old = validate_baseline(load_baseline(file), str(file))
     before = {item.key: item.value for item in old.estimates}
     gated = {f"{verdict.metric}.{verdict.statistic}" for verdict in record.verdicts}
     moved = [

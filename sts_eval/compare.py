@@ -7,15 +7,28 @@ change that this comparison would find 80 % of the time: a row without a differe
 detectable change is large has shown little.
 
 Rows are refused, with the reason, when the metric's version differs or nothing can be paired.
+A suite with other content is no reason to refuse (that may be what is compared), but is noted.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from sts_eval.metric import MetricSpec
 from sts_eval.observation import Direction, Estimate
+from sts_eval.record import RunRecord
+from sts_eval.wording import interval_words, quantity_words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sts_eval.stats import Pairing
+
+SIGNIFICANCE = 0.05
+MOST_CHANGES = 10
 
 Change = Literal["better", "worse", "changed", "no difference shown", "not comparable"]
 
@@ -55,7 +68,7 @@ class ComparisonRow(_Part):
     p_value, p_holm: two-sided, of "no difference". detectable: see the module.
     n_paired: scenarios measured in both; n_only_a, n_only_b: scenarios measured in one only.
     change: "better"/"worse" need p_holm < 0.05; "changed" is a metric without a good direction.
-    largest: the scenarios that changed most, largest first.
+    largest: the scenarios that changed most: those that got worse, then those that got better.
     """
 
     metric: str
@@ -92,3 +105,197 @@ class Comparison(_Part):
     b: RunSummary
     rows: tuple[ComparisonRow, ...]
     notes: tuple[str, ...] = ()
+
+
+def compare(a: RunRecord, b: RunRecord) -> Comparison:
+    """Hold run `b` (new) against run `a` (old): one row per metric.statistic of either."""
+    from sts_eval.stats import holm, tidy
+
+    rows = []
+    old, new = ({spec.name: spec for spec in run.metrics} for run in (a, b))
+    for name in dict.fromkeys((*new, *old)):
+        rows += _rows(name, old.get(name), new.get(name), a, b)
+    corrected = holm([row.p_value for row in rows])
+    judged = [
+        row.model_copy(update={"p_holm": None if p is None else tidy(p), "change": _change(row, p)})
+        for row, p in zip(rows, corrected, strict=True)
+    ]
+    return Comparison(a=_summary(a), b=_summary(b), rows=tuple(judged), notes=_notes(a, b))
+
+
+def _rows(
+    name: str, old: MetricSpec | None, new: MetricSpec | None, a: RunRecord, b: RunRecord
+) -> list[ComparisonRow]:
+    from sts_eval.stats import pair_observations
+
+    spec = new or old
+    assert spec is not None
+    if old is None or new is None:
+        reason = f"only run {'B' if old is None else 'A'} has this metric"
+    elif old.version != new.version:
+        reason = f"the metric is version {old.version} in A and {new.version} in B"
+    elif old.unit != new.unit:
+        reason = f"the metric is in {old.unit!r} in A and in {new.unit!r} in B"
+    else:
+        pairs = pair_observations(a.observations, b.observations, name)
+        return [_row(spec, statistic, pairs, a, b) for statistic in spec.statistics]
+    return [_refused(spec, statistic, a, b, reason) for statistic in spec.statistics]
+
+
+def _row(
+    spec: MetricSpec, statistic: str, pairs: Pairing, a: RunRecord, b: RunRecord
+) -> ComparisonRow:
+    from sts_eval.stats import difference, tidy
+
+    found = difference(pairs, statistic, seed=b.seed, name=f"{spec.name}.{statistic} - other run")
+
+    def rounded(value: float | None) -> float | None:
+        return None if value is None else tidy(value)
+
+    return _refused(spec, statistic, a, b, found.reason).model_copy(
+        update={
+            "difference": rounded(found.value),
+            "lo": rounded(found.bounds.lo),
+            "hi": rounded(found.bounds.hi),
+            "p_value": rounded(found.p_zero()),
+            "detectable": rounded(found.detectable),
+            "n_paired": len(pairs.scenarios),
+            "n_only_a": len(pairs.only_old),
+            "n_only_b": len(pairs.only_new),
+            "method": found.method,
+            "largest": _largest(pairs, spec.direction),
+        }
+    )
+
+
+def _refused(
+    spec: MetricSpec, statistic: str, a: RunRecord, b: RunRecord, reason: str
+) -> ComparisonRow:
+    return ComparisonRow(
+        metric=spec.name,
+        statistic=statistic,
+        title=spec.title,
+        unit=spec.unit,
+        direction=spec.direction,
+        a=_whole(a.estimates, spec.name, statistic),
+        b=_whole(b.estimates, spec.name, statistic),
+        reason=reason,
+    )
+
+
+def _whole(estimates: Sequence[Estimate], metric: str, statistic: str) -> Estimate | None:
+    for item in estimates:
+        if item.metric == metric and item.statistic == statistic and not item.slice:
+            return item
+    return None
+
+
+def _largest(pairs: Pairing, direction: Direction) -> tuple[ScenarioChange, ...]:
+    """What got worse first, then what got better, each by size."""
+    from sts_eval.stats import scenario_means, tidy
+
+    before, after = scenario_means(pairs.old), scenario_means(pairs.new)
+    changes = [
+        ScenarioChange(
+            scenario_id=key,
+            a=tidy(before[key]),
+            b=tidy(after[key]),
+            difference=tidy(after[key] - before[key]),
+        )
+        for key in pairs.scenarios
+        if after[key] != before[key]
+    ]
+    worse = {"lower": 1.0, "higher": -1.0, "none": 0.0}[direction]
+    changes.sort(
+        key=lambda item: (
+            item.difference * worse <= 0,
+            -abs(item.difference),
+            item.scenario_id,
+        )
+    )
+    return tuple(changes[:MOST_CHANGES])
+
+
+def _change(row: ComparisonRow, p_holm: float | None) -> Change:
+    if p_holm is None or row.difference is None:
+        return "not comparable"
+    if p_holm >= SIGNIFICANCE or row.difference == 0:
+        return "no difference shown"
+    if row.direction == "none":
+        return "changed"
+    return "better" if (row.difference < 0) == (row.direction == "lower") else "worse"
+
+
+def _summary(run: RunRecord) -> RunSummary:
+    return RunSummary(
+        run_id=run.run_id,
+        created=run.created,
+        target=str(run.target.get("name", run.target.get("spec", "unnamed"))),
+        suite=str(run.suite.get("suite", "unnamed")),
+        suite_sha256=run.suite_sha256,
+        seed=run.seed,
+        n_scenarios=len(run.scenarios),
+        n_error=sum(item.status == "error" for item in run.scenarios),
+    )
+
+
+def _notes(a: RunRecord, b: RunRecord) -> tuple[str, ...]:
+    notes = []
+    shared = {item.id for item in a.scenarios} & {item.id for item in b.scenarios}
+    if not shared:
+        notes.append("The runs have no scenario in common: nothing can be paired.")
+    if a.suite_sha256 != b.suite_sha256:
+        notes.append("The suites differ in content: scenarios of one name may not be the same.")
+    if a.seed != b.seed:
+        notes.append(f"The seeds differ ({a.seed} and {b.seed}): noise and leading silence do too.")
+    for name, run in (("A", a), ("B", b)):
+        broken = sum(item.status == "error" for item in run.scenarios)
+        if broken:
+            notes.append(f"Run {name}: {broken} of {len(run.scenarios)} scenarios failed.")
+        if run.state != "complete":
+            notes.append(f"Run {name} is not complete.")
+    return tuple(notes)
+
+
+def console_comparison(comparison: Comparison, console: Console | None = None) -> None:
+    """Print a comparison as a table (to stdout unless a console is given)."""
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console or RichConsole()
+    a, b = comparison.a, comparison.b
+    out.print(Text(f"A: {a.target}, run {a.run_id}\nB: {b.target}, run {b.run_id}"))
+    for note in comparison.notes:
+        out.print(Text(f"Note: {note}", style="yellow"))
+    table = Table("metric", "A", "B", "B - A (95 % interval)", "pairs", "detectable", "change")
+    styles = {"better": "green", "worse": "red"}
+    for row in comparison.rows:
+        change = Text(row.change, style=styles.get(row.change, "dim"))
+        table.add_row(*(Text(cell) for cell in _cells(row)), change)
+    out.print(table)
+    for row in comparison.rows:
+        if row.reason and row.change == "not comparable":
+            out.print(Text(f"{row.key}: {row.reason}", style="dim"))
+
+
+def _cells(row: ComparisonRow) -> tuple[str, ...]:
+    share = row.statistic == "rate"
+
+    def words(value: float | None, *, signed: bool = False) -> str:
+        return quantity_words(value, row.unit, share=share, signed=signed)
+
+    change = "-"
+    if row.difference is not None:
+        interval = interval_words(row.lo, row.hi, row.unit, share=share, signed=True)
+        interval = interval.removeprefix("95 % interval ")
+        change = f"{words(row.difference, signed=True)} ({interval})"
+    size = "-" if row.detectable is None else words(row.detectable, signed=True).lstrip("+")
+    return (
+        row.key,
+        words(row.a.value if row.a else None),
+        words(row.b.value if row.b else None),
+        change,
+        str(row.n_paired),
+        size,
+    )

@@ -4,8 +4,8 @@
 - **FAIL**: the data speak against the bound: p < 0.05 after Holm's correction over all tested gates
   of the suite.
 - **INCONCLUSIVE**: neither. Also fewer than `min_n` values, nothing measured, no interval, or too
-  much missing: above MAX_ERROR_SHARE errors or MAX_MISSING_SHARE errors and unmeasured together, the
-  values at hand may be a favourable choice, and a PASS is impossible (a FAIL is not).
+  much missing: above MAX_ERROR_SHARE errors or MAX_MISSING_SHARE errors and unmeasured together,
+  the values at hand may be a favourable choice, and a PASS is impossible (a FAIL is not).
 
 A rate near 1 needs many observations: 64 of 64 cannot show 95 % (72 of 72 can). The reason says how
 many are needed. A maximum can be refuted by one value and shown by none.
