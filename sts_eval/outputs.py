@@ -28,11 +28,8 @@ _XML_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
 _MARKS = {Outcome.PASS: "✅", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "❔"}
-_STYLES = {
-    Outcome.PASS: "bold green",
-    Outcome.FAIL: "bold red",
-    Outcome.INCONCLUSIVE: "bold yellow",
-}
+_COLOURS = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
+_COLUMNS = ("metric", "value", "95 % interval", "n", "not measured", "errors")
 MOST_ERRORS = 10
 
 
@@ -134,7 +131,7 @@ def _gate_lines(record: RunRecord) -> list[str]:
     lines = []
     for verdict in sorted(record.verdicts, key=lambda item: order[item.outcome]):
         mark = f"{_MARKS[verdict.outcome]} **{verdict.outcome}**"
-        lines.append(f"- {mark} {_md(verdict.gate)}: {_md(verdict.reason)}")
+        lines.append(f"- {mark} `{_code(verdict.gate)}`: {_md(verdict.reason)}")
         if verdict.worst and verdict.outcome is not Outcome.PASS:
             worst = ", ".join(f"`{_code(item)}`" for item in verdict.worst)
             lines.append(f"  - look at {worst}")
@@ -145,20 +142,10 @@ def _estimate_lines(record: RunRecord) -> list[str]:
     whole = [item for item in record.estimates if not item.slice]
     if not whole:
         return []
-    lines = [
-        "| metric | value | 95 % interval | n | not measured | errors |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = [f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
     for item in whole:
-        cells = (
-            item.key,
-            _value(item),
-            _interval(item),
-            str(item.n),
-            str(item.n_unmeasured),
-            str(item.n_error),
-        )
-        lines.append("| " + " | ".join(_md(cell) for cell in cells) + " |")
+        key, *cells = _cells(item)
+        lines.append(f"| `{_code(key)}` | {' | '.join(_md(cell) for cell in cells)} |")
     return [*lines, ""]
 
 
@@ -176,6 +163,7 @@ def _md(text: str) -> str:
     """One line of text that markdown and HTML show as it is."""
     line = _CONTROL.sub(" ", text)
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = line.replace("@", "&#64;")  # a transcript is to notify no one
     return _MARKDOWN.sub(r"\\\1", line)
 
 
@@ -191,29 +179,22 @@ def console_table(record: RunRecord, console: Console | None = None) -> None:
     from rich.text import Text
 
     out = console or RichConsole()
-    numbers = Table("metric", "value", "95 % interval", "n", "not measured", "errors", title="")
+    numbers = Table(*_COLUMNS)
     for item in record.estimates:
         if item.slice:
             continue
-        cells = (
-            item.key,
-            _value(item),
-            _interval(item),
-            str(item.n),
-            str(item.n_unmeasured),
-            str(item.n_error),
-        )
-        numbers.add_row(*(Text(plain(cell)) for cell in cells))
+        numbers.add_row(*(Text(plain(cell)) for cell in _cells(item)))
     out.print(numbers)
     for verdict in record.verdicts:
-        line = Text(f"{verdict.outcome:<13}", style=_STYLES[verdict.outcome])
+        line = Text(f"{verdict.outcome:<13}", style=f"bold {_COLOURS[verdict.outcome]}")
         line.append(plain(f"{verdict.gate}\n"), style="bold")
         line.append(plain(f"    {verdict.reason}"), style="default not bold")
         if verdict.worst and verdict.outcome is not Outcome.PASS:
             line.append(plain(f"\n    look at: {', '.join(verdict.worst)}"), style="not bold dim")
         out.print(line)
-    for item in [item for item in record.scenarios if item.status == "error"][:MOST_ERRORS]:
-        out.print(Text(plain(f"error        {item.id}: {item.error}"), style="red"))
+    broken = [item for item in record.scenarios if item.status == "error"]
+    for scenario in broken[:MOST_ERRORS]:
+        out.print(Text(plain(f"error        {scenario.id}: {scenario.error}"), style="red"))
     out.print(Text(plain(f"{_title(record)}: {headline(record)}"), style="bold"))
 
 
@@ -229,6 +210,12 @@ def _title(record: RunRecord) -> str:
 
 def _broken(record: RunRecord) -> int:
     return sum(item.status == "error" for item in record.scenarios)
+
+
+def _cells(item: Estimate) -> tuple[str, ...]:
+    """One row of _COLUMNS."""
+    counts = (str(item.n), str(item.n_unmeasured), str(item.n_error))
+    return (item.key, _value(item), _interval(item), *counts)
 
 
 def _value(item: Estimate) -> str:
