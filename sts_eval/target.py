@@ -113,6 +113,7 @@ class PacedSession(Session, Protocol):
         ...
 
 
+@runtime_checkable
 class Target(Protocol):
     """A speech-to-speech system under test."""
 

@@ -50,8 +50,8 @@ def change_rate(speech: Samples, rate: float) -> Samples:
     stretch.preset(1, float(SAMPLE_RATE_HZ))
     stretch.setTimeFactor(float(rate))
     pad = silence(SAMPLE_RATE_HZ // 10)  # so that neither end is lost in the analysis window
-    stretched = stretch.process(np.concatenate([pad, speech, pad])[None])[0]
-    return np.clip(trim(np.asarray(stretched, np.float32)), -1.0, 1.0)
+    stretched = np.asarray(stretch.process(np.concatenate([pad, speech, pad])[None]), np.float32)
+    return np.clip(trim(stretched[0]), -1.0, 1.0)
 
 
 def insert_pause(speech: Samples, pause_s: float) -> tuple[Samples, list[tuple[float, float]]]:

@@ -1,0 +1,122 @@
+"""Probes: the scenario kinds that a suite can ask for, and how each is rendered and scored.
+
+A kind plans scenarios from its block of the suite file, renders one when it runs, and turns a trace
+and what the judges heard into observations. Plug-ins from outside register with `KINDS[name] =
+loader`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sts_eval.metric import MetricSpec
+from sts_eval.observation import Observation
+from sts_eval.record import Mark, Word
+from sts_eval.registry import RegistryError
+from sts_eval.scenario import Plan, Rendered, Scenario
+from sts_eval.trace import Span, Trace
+
+
+class ScenarioBlock(BaseModel):
+    """What every scenario block of a suite has in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    kind: str
+    listen_s: Annotated[float, Field(gt=0, le=60)] = 6.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the judges heard on the agent's track.
+
+    words is None when the ASR judge did not run or failed; `asr_error` says why.
+    """
+
+    agent_spans: tuple[Span, ...]
+    words: tuple[Word, ...] | None = None
+    text: str = ""
+    asr_error: str = ""
+
+
+@dataclass(frozen=True)
+class PlanContext:
+    """What planning may depend on besides the block: stimuli, seed, and the cluster rule."""
+
+    stimuli: Any
+    seed: int
+    cluster: str = "utterance"
+
+
+class Kind(Protocol):
+    """One kind of scenario."""
+
+    name: str
+    block: type[ScenarioBlock]
+    metrics: tuple[MetricSpec, ...]
+
+    def plan(self, block: Any, context: PlanContext) -> list[Plan]:
+        """The scenarios of a block, without audio. Raises ValueError when nothing fits it."""
+        ...
+
+    def render(self, plan: Plan, context: PlanContext) -> Rendered:
+        """The scenario and its user track."""
+        ...
+
+    def score(self, scenario: Scenario, trace: Trace, heard: Evidence) -> list[Observation]:
+        """One observation per metric (or per event), measured or with the reason why not."""
+        ...
+
+    def marks(self, scenario: Scenario, trace: Trace) -> list[Mark]:
+        """What to draw on the timeline besides the spans."""
+        ...
+
+
+def _latency() -> Kind:
+    from sts_eval.probes.latency import QuestionKind
+
+    return QuestionKind()
+
+
+def _latency_pause() -> Kind:
+    from sts_eval.probes.latency import QuestionWithPauseKind
+
+    return QuestionWithPauseKind()
+
+
+KINDS: dict[str, Callable[[], Kind]] = {
+    "question": _latency,
+    "question_with_pause": _latency_pause,
+}
+
+
+@dataclass
+class Planned:
+    """All plans of a suite in order, and the kind of each."""
+
+    plans: list[Plan] = field(default_factory=list)
+    kinds: dict[str, Kind] = field(default_factory=dict)
+
+
+def plan_all(blocks: Sequence[tuple[Kind, ScenarioBlock]], context: PlanContext) -> Planned:
+    """Plan every block. Raises RegistryError on a duplicate id, ValueError as `Kind.plan`."""
+    planned = Planned()
+    seen: set[str] = set()
+    for kind, block in blocks:
+        for plan in kind.plan(block, context):
+            if plan.id in seen:
+                raise RegistryError(f"two scenarios have the id {plan.id!r}")
+            seen.add(plan.id)
+            planned.plans.append(plan)
+        planned.kinds[kind.name] = kind
+    return planned
+
+
+def derive_seed(*parts: object) -> int:
+    """A 32-bit seed that depends on all parts and on nothing else."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

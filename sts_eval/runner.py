@@ -1,0 +1,391 @@
+"""A run, from a checked suite to a run folder; and scoring an old folder again.
+
+    run folder:  plan.json  suite.yaml  traces/  ->  run.json  report.html  junit.xml  summary.md
+
+`plan.json` and the copy of the suite are written before the first scenario, so that an interrupted
+run can be continued (`--resume`) or scored as it stands. Nothing in run.json depends on when
+scoring ran.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sts_eval import __version__
+from sts_eval.engine.scoring import JudgeNames, Scored, score_all
+from sts_eval.engine.supervisor import run_jobs
+from sts_eval.engine.worker import Done, Job, WorkerConfig
+from sts_eval.observation import Verdict
+from sts_eval.probes import PlanContext, Planned, plan_all
+from sts_eval.record import RunRecord, save_run
+from sts_eval.scenario import Plan
+from sts_eval.suite import Suite, load_suite
+from sts_eval.trace import Trace, TraceMeta, save_trace, silence, write_text_atomic
+
+PLAN_SCHEMA = "sts-eval/plan/1"
+
+
+class RunError(Exception):
+    """A run cannot start, resume or be scored: a usage error (exit code 2)."""
+
+
+class RunPlan(BaseModel):
+    """What was asked for; equal in an interrupted and in a resumed run."""
+
+    model_config = ConfigDict(extra="forbid")
+    schema_: str = Field(PLAN_SCHEMA, alias="schema")
+    run_id: str
+    created: str
+    suite_file: str
+    suite_sha256: str
+    profile: str | None
+    target: str
+    target_description: dict[str, Any]
+    seed: int
+    stimuli: str | None
+    stimuli_sha256: str
+    limit: int | None
+    environment: dict[str, str]
+    plans: list[Plan]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The command line of `run`; None means what the suite says."""
+
+    suite: Path
+    target: str | None = None
+    stimuli: Path | None = None
+    limit: int | None = None
+    profile: str | None = None
+    seed: int | None = None
+    out: Path = Path("reports")
+    workers: int = 1
+    baseline: Path | None = None
+
+
+class Progress:
+    """What a run tells while it goes on; the silent default. The CLI draws a bar."""
+
+    def begin(self, what: str, total: int) -> None:
+        """A phase of `total` steps starts."""
+
+    def step(self, note: str = "") -> None:
+        """One step is done."""
+
+
+def start_run(options: RunOptions, progress: Progress) -> Path:
+    """Plan and execute a new run; returns its folder.
+
+    Raises SuiteErrors, RegistryError, RunError.
+    """
+    suite = load_suite(options.suite, profile=options.profile)
+    plan = _plan_run(suite, options)
+    folder = options.out / suite.model.suite / plan.run_id
+    (folder / "traces").mkdir(parents=True)
+    write_text_atomic(folder / "suite.yaml", options.suite.read_text(encoding="utf-8"))
+    write_text_atomic(folder / "plan.json", plan.model_dump_json(by_alias=True, indent=1) + "\n")
+    execute(folder, plan, suite, options.workers, progress)
+    return folder
+
+
+def resume_run(folder: Path, workers: int, progress: Progress) -> None:
+    """Continue an interrupted run: the scenarios without a trace are run."""
+    plan = load_plan(folder)
+    execute(folder, plan, load_run_suite(folder, plan), workers, progress)
+
+
+def load_plan(folder: Path) -> RunPlan:
+    """Read plan.json. Raises RunError."""
+    try:
+        return RunPlan.model_validate_json((folder / "plan.json").read_bytes())
+    except OSError as error:
+        raise RunError(f"{folder}: not a run folder: no readable plan.json") from error
+    except ValueError as error:
+        raise RunError(f"{folder}/plan.json: {error}") from error
+
+
+def load_run_suite(folder: Path, plan: RunPlan) -> Suite:
+    """The suite as it was when the run started. Raises RunError when it has been changed."""
+    suite = load_suite(folder / "suite.yaml", profile=plan.profile)
+    if suite.sha256 != plan.suite_sha256:
+        raise RunError(f"{folder}/suite.yaml is not the suite this run was made with")
+    return suite
+
+
+def _plan_run(suite: Suite, options: RunOptions) -> RunPlan:
+    from sts_eval.stimuli import Stimuli
+    from sts_eval.targets import check_spec, make_target
+
+    model = suite.model
+    spec = options.target or model.target
+    check_spec(spec)
+    folder = options.stimuli or (Path(model.stimuli) if model.stimuli else None)
+    if folder is not None and options.stimuli is None and not folder.is_absolute():
+        folder = options.suite.parent / folder  # a path in a suite is relative to the suite
+    seed = model.seed if options.seed is None else options.seed
+    target = make_target(spec)
+    try:
+        description = target.describe()
+        own = getattr(target, "plans", None)
+        stimuli_hash = ""
+        if own is not None:
+            planned = Planned(own(suite.blocks), {})
+        else:
+            stimuli = Stimuli.load(folder)
+            stimuli_hash = stimuli.sha256
+            planned = plan_all(suite.blocks, PlanContext(stimuli, seed, model.cluster))
+    except ValueError as error:
+        raise RunError(f"{suite.file}: {error}") from error
+    finally:
+        target.shutdown()
+    limit = options.limit
+    if limit is None and options.profile is not None:
+        limit = model.profiles[options.profile].limit
+    plans = _with_cold_starts(_limited(planned.plans, limit), model.cold_starts)
+    if not plans:
+        raise RunError(f"{suite.file}: no scenarios: no stimulus fits the suite")
+    now = datetime.now(UTC)
+    return RunPlan(
+        schema=PLAN_SCHEMA,
+        run_id=_free_run_id(options.out / model.suite, now),
+        created=now.isoformat(timespec="seconds"),
+        suite_file=options.suite.name,
+        suite_sha256=suite.sha256,
+        profile=options.profile,
+        target=spec,
+        target_description=description,
+        seed=seed,
+        stimuli=None if folder is None else str(folder.resolve()),
+        stimuli_sha256=stimuli_hash,
+        limit=limit,
+        environment=describe_environment(options.workers),
+        plans=plans,
+    )
+
+
+def _limited(plans: list[Plan], limit: int | None) -> list[Plan]:
+    """`limit` plans spread evenly over all, so that a short run still touches every block."""
+    if limit is None or limit >= len(plans):
+        return plans
+    if limit < 1:
+        raise RunError("--limit must be at least 1")
+    return [plans[index * len(plans) // limit] for index in range(limit)]
+
+
+def _with_cold_starts(plans: list[Plan], cold: int) -> list[Plan]:
+    return [plan.model_copy(update={"cold": index < cold}) for index, plan in enumerate(plans)]
+
+
+def _free_run_id(parent: Path, now: datetime) -> str:
+    stamp = now.strftime("%Y%m%d-%H%M%S")
+    names = [stamp, *(f"{stamp}-{count}" for count in range(2, 1000))]
+    return next(name for name in names if not (parent / name).exists())
+
+
+def describe_environment(workers: int) -> dict[str, str]:
+    """Versions and hardware; nothing that names a user, a host or a path."""
+    packages = ("numpy", "onnxruntime", "torch", "moonshine-cpp", "silero-vad", "hibari-tts")
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "sts-eval": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu_count": str(os.cpu_count() or 1),
+        "workers": str(workers),
+        **versions,
+    }
+
+
+def execute(folder: Path, plan: RunPlan, suite: Suite, workers: int, progress: Progress) -> None:
+    """Run the scenarios of a plan that have no trace yet."""
+    traces = folder / "traces"
+    jobs = [Job(item, item.id) for item in plan.plans if not (traces / f"{item.id}.json").exists()]
+    progress.begin("running", len(plan.plans))
+    for _ in range(len(plan.plans) - len(jobs)):
+        progress.step("already recorded")
+    if plan.target.startswith("recorded"):
+        _import_recorded(traces, plan, jobs, progress)
+        return
+    config = WorkerConfig(
+        target=plan.target,
+        stimuli=plan.stimuli,
+        seed=plan.seed,
+        cluster=suite.model.cluster,
+        folder=traces,
+        threads=max(1, (os.cpu_count() or 1) // workers),
+        search_path=(*(entry for entry in sys.path if entry), os.getcwd()),
+    )
+
+    def on_done(job: Job, done: Done) -> None:
+        if not (traces / f"{job.stem}.json").exists():
+            _save_failure(traces, plan, suite, job, done)
+        progress.step(job.plan.id if not done.error else f"{job.plan.id}: {done.error}")
+
+    run_jobs(config, jobs, workers=workers, deadline_s=suite.model.deadline_s, on_done=on_done)
+
+
+def _import_recorded(traces: Path, plan: RunPlan, jobs: list[Job], progress: Progress) -> None:
+    from sts_eval.targets import make_target
+
+    target: Any = make_target(plan.target)
+    for job in jobs:
+        save_trace(target.trace(job.plan), traces, job.stem)
+        progress.step(job.plan.id)
+
+
+def _save_failure(traces: Path, plan: RunPlan, suite: Suite, job: Job, done: Done) -> None:
+    """The error trace of a scenario whose worker could not write one: the user's side alone."""
+    from sts_eval.stimuli import Stimuli
+
+    kinds = {kind.name: kind for kind, _ in suite.blocks}
+    stimuli = Stimuli.load(None if plan.stimuli is None else Path(plan.stimuli))
+    context = PlanContext(stimuli, plan.seed, suite.model.cluster)
+    try:
+        rendered = kinds[job.plan.kind].render(job.plan, context)
+    except Exception as error:
+        raise RunError(f"scenario {job.plan.id!r} cannot be rendered: {error}") from error
+    meta = TraceMeta(
+        schema="sts-eval/trace/1",
+        scenario=rendered.scenario.model_dump(mode="json"),
+        clock="lockstep",
+        seed=plan.seed,
+        status="error",
+        error=done.error if done.status == "killed" else f"harness: {done.error}",
+        seconds=rendered.user.size / 24_000,
+    )
+    trace = Trace(meta=meta, user=rendered.user, agent=silence(rendered.user.size))
+    save_trace(trace, traces, job.stem)
+
+
+def score_run(
+    folder: Path,
+    progress: Progress,
+    *,
+    baseline: Path | None = None,
+    workers: int | None = None,
+    judge_reports: bool = True,
+    outputs: bool = True,
+) -> RunRecord:
+    """Score the traces of a run folder and write run.json and the outputs beside it.
+
+    judge_reports: measure the judges' own error rates, too. outputs: False writes nothing.
+
+    Raises RunError, TraceError, RecordError.
+    """
+    plan = load_plan(folder)
+    suite = load_run_suite(folder, plan)
+    paths = [folder / "traces" / f"{item.id}.json" for item in plan.plans]
+    present = [path for path in paths if path.exists()]
+    if not present:
+        raise RunError(f"{folder}: there is no trace to score")
+    names = JudgeNames(suite.model.judges.asr, suite.model.judges.vad)
+    progress.begin("scoring", len(present))
+    scored = score_all(present, names, workers=workers, on_scored=progress.step)
+    record = _assemble(plan, suite, scored, complete=len(present) == len(paths))
+    if judge_reports:
+        from sts_eval.judges.calibration import judge_reports as measure
+
+        record.judges = measure(names.asr, names.vad)
+    judge(record, suite, baseline)
+    if outputs:
+        write_outputs(record, folder)
+    return record
+
+
+def _assemble(plan: RunPlan, suite: Suite, scored: list[Scored], *, complete: bool) -> RunRecord:
+    from sts_eval.stats import estimate_all, slices_by
+
+    observations = [item for score in scored for item in score.observations]
+    specs = list(suite.metrics.values())
+    slices: list[dict[str, str]] = [{}]
+    for key in (*suite.model.slices, "stage"):
+        slices += slices_by(observations, [key])
+    return RunRecord(
+        schema="sts-eval/run/1",
+        run_id=plan.run_id,
+        state="complete" if complete else "partial",
+        created=plan.created,
+        suite=suite.as_json(),
+        suite_sha256=plan.suite_sha256,
+        target={"spec": plan.target, **plan.target_description},
+        seed=plan.seed,
+        environment=plan.environment,
+        metrics=specs,
+        scenarios=[score.result for score in scored],
+        observations=observations,
+        estimates=estimate_all(observations, specs, slices, seed=plan.seed),
+        notes=_notes(plan, scored, complete),
+    )
+
+
+def _notes(plan: RunPlan, scored: list[Scored], complete: bool) -> list[str]:
+    notes = []
+    if not complete:
+        notes.append(
+            f"This run is not complete: {len(scored)} of {len(plan.plans)} scenarios were recorded."
+        )
+    if plan.environment.get("workers", "1") != "1":
+        notes.append(
+            f"{plan.environment['workers']} scenarios ran at the same time: wall-clock and heard"
+            " numbers are slower than those of one conversation alone."
+        )
+    if plan.limit is not None:
+        notes.append(f"Limited to {len(plan.plans)} scenarios of the suite.")
+    return notes
+
+
+def judge(record: RunRecord, suite: Suite, baseline: Path | None) -> list[Verdict]:
+    """Evaluate the gates of a record in place; the exit code follows."""
+    from sts_eval.baseline import load_baseline
+    from sts_eval.gate import evaluate_gates, exit_code
+
+    accepted = None if baseline is None else load_baseline(baseline)
+    record.baseline = accepted
+    record.verdicts = evaluate_gates(suite.gates, record, accepted, suite.model.min_n)
+    record.exit_code = exit_code(record)
+    return record.verdicts
+
+
+def write_outputs(record: RunRecord, folder: Path) -> None:
+    """run.json, junit.xml, summary.md and report.html."""
+    from sts_eval.outputs import junit_xml, summary_markdown
+    from sts_eval.report import write_report
+
+    save_run(record, folder)
+    write_text_atomic(folder / "junit.xml", junit_xml(record))
+    write_text_atomic(folder / "summary.md", summary_markdown(record))
+    write_report(record, folder)
+
+
+def default_baseline(suite: str, out: Path = Path("reports")) -> Path | None:
+    """reports/baselines/<suite>.json, if it exists."""
+    path = out / "baselines" / f"{suite}.json"
+    return path if path.exists() else None
+
+
+def suite_name(folder: Path, plan: RunPlan) -> str:
+    """The name of a run's suite."""
+    return load_run_suite(folder, plan).model.suite
+
+
+def find_run(path: Path) -> Path:
+    """A run folder from the folder itself or its run.json. Raises RunError."""
+    folder = path.parent if path.is_file() else path
+    if not (folder / "plan.json").exists():
+        raise RunError(f"{path}: not a run folder")
+    return folder

@@ -1,0 +1,143 @@
+"""Measuring the measurer: a healthy target and its faults through a suite, and what the gates say.
+
+For each fault the gates whose metric is listed in `EXPECTED` must FAIL, and no other gate may; for
+the healthy target no gate may FAIL. A gate that becomes INCONCLUSIVE under a fault (an agent that
+never answers has no latency) is no alarm: it is honest.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sts_eval import runner
+from sts_eval.observation import Outcome
+from sts_eval.runner import Progress, RunOptions
+from sts_eval.suite import load_suite
+from sts_eval.targets import FAULTS
+
+HEALTHY = "none"
+
+# fault -> metrics that must raise the alarm. Only faults with an entry for a metric of the suite
+# run.
+EXPECTED: dict[str, frozenset[str]] = {
+    "late": frozenset({"response_onset_audio_ms"}),
+    "jitter": frozenset({"dropout_rate"}),
+    "silent": frozenset({"response_rate"}),
+    "always_talking": frozenset({"already_speaking_rate"}),
+    "echo": frozenset({"echo_rate"}),
+    "cuts_user_off": frozenset({"agent_interruption_rate"}),
+    "takes_pauses": frozenset({"takeover_in_pause_rate"}),
+    "drops_frames": frozenset({"dropout_rate"}),
+    "slow": frozenset({"missed_deadline_ratio"}),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault on one suite: what each gated metric said."""
+
+    suite: str
+    fault: str
+    outcomes: dict[str, str]
+    expected: frozenset[str]
+
+    @property
+    def alarms(self) -> frozenset[str]:
+        """Metrics with a failed gate."""
+        return frozenset(m for m, outcome in self.outcomes.items() if outcome == Outcome.FAIL)
+
+    @property
+    def ok(self) -> bool:
+        """Caught by its own metrics, and by no other."""
+        return self.alarms == self.expected
+
+
+@dataclass
+class Matrix:
+    """All rows; ok when every fault is caught by its own metric alone."""
+
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the suite may be trusted."""
+        return bool(self.rows) and all(row.ok for row in self.rows)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--format json`."""
+        return {
+            "ok": self.ok,
+            "rows": [
+                {
+                    "suite": row.suite,
+                    "fault": row.fault,
+                    "outcomes": row.outcomes,
+                    "expected": sorted(row.expected),
+                    "alarms": sorted(row.alarms),
+                    "ok": row.ok,
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def run_selftest(
+    suites: tuple[Path, ...], target: str, limit: int | None, progress: Progress
+) -> Matrix:
+    """Run every applicable fault of every suite on a healthy target."""
+    matrix = Matrix()
+    for path in suites:
+        suite = load_suite(path)
+        gated = {gate.metric for gate in suite.gates}
+        faults = [f for f in FAULTS.entries() if EXPECTED.get(f, frozenset()) & gated]
+        for fault in (HEALTHY, *faults):
+            spec = target if fault == HEALTHY else f"{fault}+{target}"
+            matrix.rows.append(_run_one(path, fault, spec, limit, progress))
+    return matrix
+
+
+def _run_one(path: Path, fault: str, spec: str, limit: int | None, progress: Progress) -> Row:
+    with tempfile.TemporaryDirectory(prefix="sts-eval-selftest-") as folder:
+        options = RunOptions(suite=path, target=spec, limit=limit, out=Path(folder))
+        run_folder = runner.start_run(options, progress)
+        record = runner.score_run(run_folder, progress, judge_reports=False, outputs=False)
+    outcomes: dict[str, str] = {}
+    for verdict in record.verdicts:
+        worst = outcomes.get(verdict.metric)
+        if worst != Outcome.FAIL:
+            outcomes[verdict.metric] = verdict.outcome.value
+    expected = EXPECTED.get(fault, frozenset()) & frozenset(outcomes)
+    return Row(record.suite["suite"], fault, outcomes, expected)
+
+
+def console_matrix(matrix: Matrix) -> None:
+    """Print the detection matrix."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for suite in dict.fromkeys(row.suite for row in matrix.rows):
+        rows = [row for row in matrix.rows if row.suite == suite]
+        metrics = list(rows[0].outcomes)
+        table = Table(title=f"{suite}: which fault raises which alarm")
+        table.add_column("fault")
+        for metric in metrics:
+            table.add_column(metric.replace("_", " "), justify="center")
+        table.add_column("as expected")
+        for row in rows:
+            cells = [_cell(row, metric) for metric in metrics]
+            table.add_row(row.fault, *cells, "yes" if row.ok else "NO")
+        console.print(table)
+    console.print("ALARM: caught by its own metric. FALSE ALARM: by another. ?: not measured.")
+
+
+def _cell(row: Row, metric: str) -> str:
+    outcome = row.outcomes.get(metric)
+    if metric in row.expected:
+        return "ALARM" if outcome == Outcome.FAIL else "MISSED"
+    if outcome == Outcome.FAIL:
+        return "FALSE ALARM"
+    return "?" if outcome == Outcome.INCONCLUSIVE else "."

@@ -1,0 +1,143 @@
+"""Fakes with known answers: what the harness must say of them is known before it is run.
+
+- `silent` never speaks. `echo` plays the user back after a fixed delay.
+- `scripted` knows the scenario and starts to speak exactly `delay_ms` after the user's turn, waits
+  through pauses, and needs no model. It is the healthy base of the self-test.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sts_eval.target import Emission, Samples, SessionSetup, TargetError, TargetEvent
+from sts_eval.trace import silence
+from sts_eval.units import FRAME_MS, FRAME_S, FRAME_SAMPLES, seconds_to_samples
+
+
+class SilentTarget:
+    """Never says anything."""
+
+    clock = "lockstep"
+    name = "silent"
+
+    def describe(self) -> dict[str, Any]:
+        """Its name."""
+        return {"name": self.name}
+
+    def open(self, setup: SessionSetup) -> _SilentSession:
+        """A session without state."""
+        return _SilentSession()
+
+    def shutdown(self) -> None:
+        """Nothing to free."""
+
+
+class _SilentSession:
+    def push(self, frame: Samples) -> Emission:
+        return Emission()
+
+    def close(self) -> Emission:
+        return Emission()
+
+
+class EchoTarget:
+    """Plays the user back `delay_ms` later (a multiple of 80; one frame is the least possible)."""
+
+    clock = "lockstep"
+    name = "echo"
+
+    def __init__(self, delay_ms: int = FRAME_MS) -> None:
+        if delay_ms < FRAME_MS or delay_ms % FRAME_MS:
+            raise TargetError(f"echo: delay_ms must be a positive multiple of {FRAME_MS}")
+        self._frames = delay_ms // FRAME_MS - 1
+        self._delay_ms = delay_ms
+
+    def describe(self) -> dict[str, Any]:
+        """Its name and delay."""
+        return {"name": self.name, "delay_ms": self._delay_ms}
+
+    def open(self, setup: SessionSetup) -> _EchoSession:
+        """A session with its own delay line."""
+        return _EchoSession(self._frames)
+
+    def shutdown(self) -> None:
+        """Nothing to free."""
+
+
+class _EchoSession:
+    def __init__(self, delay_frames: int) -> None:
+        self._waiting = [silence(FRAME_SAMPLES) for _ in range(delay_frames)]
+
+    def push(self, frame: Samples) -> Emission:
+        self._waiting.append(frame)
+        return Emission(self._waiting.pop(0))
+
+    def close(self) -> Emission:
+        return Emission()
+
+
+class ScriptedTarget:
+    """Answers a known time after the user's turn, from the script of the scenario.
+
+    delay_ms: from the end of the user's turn to the first sample of the answer; placed to the
+    sample.
+    speech_s: length of the answer. say: what its text stream claims.
+    """
+
+    clock = "lockstep"
+    name = "scripted"
+
+    def __init__(self, delay_ms: float = 320.0, speech_s: float = 1.2, say: str = "") -> None:
+        if delay_ms < 2 * FRAME_MS:
+            raise TargetError(f"scripted: delay_ms must be at least {2 * FRAME_MS}")
+        self._delay_ms, self._speech_s, self._say = float(delay_ms), float(speech_s), say
+
+    def describe(self) -> dict[str, Any]:
+        """Its name and script."""
+        return {"name": self.name, "delay_ms": self._delay_ms, "speech_s": self._speech_s}
+
+    def open(self, setup: SessionSetup) -> _ScriptedSession:
+        """Needs `setup.scenario` with `turn_end_s`. Raises TargetError without it."""
+        if "turn_end_s" not in setup.scenario:
+            raise TargetError("scripted needs a scenario with a known end of the user's turn")
+        onset_s = float(setup.scenario["turn_end_s"]) + self._delay_ms / 1000
+        return _ScriptedSession(onset_s, reply_audio(self._speech_s, setup.seed), self._say)
+
+    def shutdown(self) -> None:
+        """Nothing to free."""
+
+
+class _ScriptedSession:
+    def __init__(self, onset_s: float, reply: Samples, text: str) -> None:
+        first = int(onset_s / FRAME_S)
+        self._push = first - 1  # what push k returns sounds at tick k+1
+        lead = seconds_to_samples(onset_s) - first * FRAME_SAMPLES
+        self._reply = np.concatenate([silence(lead), reply])
+        self._text = text
+        self._tick = 0
+
+    def push(self, frame: Samples) -> Emission:
+        tick, self._tick = self._tick, self._tick + 1
+        if tick != self._push:
+            return Emission()
+        stage = TargetEvent("stage.responder", {"compute_ms": 0.0})
+        return Emission(self._reply, self._text, (stage,))
+
+    def close(self) -> Emission:
+        return Emission()
+
+
+def reply_audio(seconds: float, seed: int) -> Samples:
+    """Speech of the packaged stimuli with a sharp start, float32, `seconds` long.
+
+    The VAD must hear it as speech from its first 10 ms on, so that the true onset is known.
+    """
+    from sts_eval.stimuli import Stimuli
+
+    longest = sorted(Stimuli.load().items, key=lambda item: (-item.seconds, item.id))[:8]
+    item = longest[seed % len(longest)]
+    audio = item.speech()
+    wanted = seconds_to_samples(seconds)
+    return np.tile(audio, -(-wanted // audio.size))[:wanted].astype(np.float32)

@@ -1,0 +1,112 @@
+"""Read an untrusted YAML file and keep the line of every key, so that each error can name it.
+
+Only plain data: `yaml.SafeLoader`, at most 1 MB, no aliases (they serve attacks, not suites), no
+duplicate keys (YAML would keep the last one silently).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 1_000_000
+KeyPath = tuple[str | int, ...]
+
+
+class SuiteError(Exception):
+    """A suite file that cannot be used. `str()` is `file:line: message`."""
+
+    def __init__(self, file: str, line: int | None, message: str) -> None:
+        self.file, self.line, self.message = file, line, message
+        where = file if line is None else f"{file}:{line}"
+        super().__init__(f"{where}: {message}")
+
+
+class SuiteErrors(Exception):
+    """All the mistakes of one file, in the order of their lines."""
+
+    def __init__(self, errors: list[SuiteError]) -> None:
+        self.errors = sorted(errors, key=lambda error: error.line or 0)
+        super().__init__("\n".join(str(error) for error in self.errors))
+
+
+@dataclass(frozen=True)
+class YamlDocument:
+    """The data of a YAML file and the line (from 1) of every path in it."""
+
+    file: str
+    data: Any
+    lines: dict[KeyPath, int]
+    text: str
+
+    def line(self, path: KeyPath) -> int | None:
+        """Line of a path, or of its nearest ancestor."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.lines:
+                return self.lines[path[:length]]
+        return None
+
+
+def read_yaml(path: Path) -> YamlDocument:
+    """Parse a file. Raises SuiteErrors with the line of the mistake."""
+    name = str(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SuiteErrors([SuiteError(name, None, f"larger than {MAX_BYTES} bytes")])
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SuiteErrors([SuiteError(name, None, f"not UTF-8 text: {error.reason}")]) from error
+    except OSError as error:
+        raise SuiteErrors([SuiteError(name, None, error.strerror or str(error))]) from error
+    return parse_yaml(text, name)
+
+
+def parse_yaml(text: str, name: str) -> YamlDocument:
+    """Parse YAML text; `name` is the file name for messages. Raises SuiteErrors."""
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.events.AliasEvent):
+                raise SuiteErrors(
+                    [SuiteError(name, event.start_mark.line + 1, "YAML aliases are not allowed")]
+                )
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise SuiteErrors(
+            [SuiteError(name, mark.line + 1 if mark else None, f"not YAML: {error.problem}")]
+        ) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SuiteErrors([SuiteError(name, None, f"not YAML: {error}")]) from error
+    lines: dict[KeyPath, int] = {}
+    errors: list[SuiteError] = []
+    if node is not None:
+        _collect(node, (), lines, errors, name)
+    if errors:
+        raise SuiteErrors(errors)
+    return YamlDocument(name, data, lines, text)
+
+
+def _collect(
+    node: yaml.Node,
+    path: KeyPath,
+    lines: dict[KeyPath, int],
+    errors: list[SuiteError],
+    name: str,
+) -> None:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            label, line = str(key.value), key.start_mark.line + 1
+            if label in seen:
+                errors.append(SuiteError(name, line, f"the key {label!r} appears twice"))
+            seen.add(label)
+            lines[(*path, label)] = line
+            _collect(value, (*path, label), lines, errors, name)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _collect(value, (*path, index), lines, errors, name)
