@@ -239,8 +239,7 @@ def fill_teacher(
 def voices_in_turn(rows: list[Row], seed: int) -> Iterator[int]:
     """Every row index once, in random order, taking one utterance of each voice in each round.
 
-    Random blends of voices occur once each and would each claim a full turn, so all voices with the
-    same first component share one.
+    Voices that occur once only, such as random blends, take their turns by family (`voice_group`).
     """
     rng = np.random.default_rng(seed)
     groups: dict[str, list[int]] = {}
@@ -254,9 +253,16 @@ def voices_in_turn(rows: list[Row], seed: int) -> Iterator[int]:
 
 
 def voice_group(row: Row) -> str:
-    """The voice family by which batches are balanced: a blend counts as its first voice."""
+    """The voice family by which batches are balanced.
+
+    A blend counts as its first voice, and a shifted voice as all shifts of about the same pitch:
+    each may occur once only, and would otherwise weigh as much as a voice with a thousand files.
+    """
     voice = voice_of(row).removeprefix("blend:")
-    return voice.split("+")[0].split("*")[0] if "+" in voice or "*" in voice else voice
+    if ":f0x" in voice:
+        name, _, shift = voice.partition(":f0x")
+        return f"{name}:f0x{shift[:3]}"
+    return voice.split("+")[0].split("*")[0] if "+" in voice else voice
 
 
 def _grown(path: Path, size: int, dtype: type) -> np.memmap:

@@ -41,7 +41,7 @@ class VoiceError(RuntimeError):
 
 
 class Hibari:
-    """The hibari-tts wheel: one American voice; shifts of pitch and formants make other speakers."""
+    """The hibari-tts wheel: one American voice, and shifts of its pitch and formants."""
 
     engine = "hibari"
 

@@ -24,8 +24,8 @@ student.safetensors.
 from __future__ import annotations
 
 import json
-import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from sts_core.checkpoint import load_checkpoint, save_checkpoint
 from sts_core.codec.features import mel_filters
 from sts_core.data.augment import AugmentConfig
 from sts_core.data.cache import SpeechCache
@@ -190,17 +191,6 @@ def get_clusters(config: SemanticConfig, cache: SpeechCache, run: Path) -> Clust
     return Clusters(**load_file(file))
 
 
-def save_checkpoint(
-    path: Path, models: Models, optimizer: torch.optim.Optimizer, step: int
-) -> None:
-    """Write last.pt so that a machine that goes away in the middle leaves the old one whole."""
-    part = path.with_suffix(".part")
-    torch.save(
-        {"step": step, "models": models.state_dict(), "optimizer": optimizer.state_dict()}, part
-    )
-    os.replace(part, path)
-
-
 def evaluate_line(models: Models, utterances: list[Utterance]) -> dict[str, float]:
     """Held-out numbers for the metrics file."""
     models.eval()
@@ -212,63 +202,89 @@ def evaluate_line(models: Models, utterances: list[Utterance]) -> dict[str, floa
     return numbers
 
 
-def train(config: SemanticConfig, *, resume: bool = False, echo: Any = print) -> Path:
-    """Run both stages and write `student.safetensors` in the run folder.
+class Run:
+    """What a run is made of: data in, models, optimizer."""
+
+    def __init__(self, config: SemanticConfig) -> None:
+        """Open the cache and build everything; see `train` for the errors."""
+        self.config = config
+        self.folder = Path(config.run)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        use_cuda = torch.cuda.is_available() and config.device in ("auto", "cuda")
+        self.device = torch.device("cuda" if use_cuda else "cpu")
+        torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        self.cache = SpeechCache.open(config.cache)
+        self.clusters = get_clusters(config, self.cache, self.folder)
+        self.ready = np.flatnonzero(self.cache.has_teacher()).tolist()
+        self.sampler = Sampler(self.cache.rows, self.ready, config.batch_size, config.seed)
+        plain = mel_filters(config.student.mel_bands, config.student.fft_size)
+        warps = np.linspace(1 - config.warp, 1 + config.warp, 9)
+        filters = [warped(plain, float(warp)) for warp in warps]
+        self.filters = torch.stack(filters).to(self.device)  # [W, F, bands]
+        self.heldout = load_heldout(config)
+        self.models = Models(config.student).to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.models.parameters(), betas=(0.9, 0.98), weight_decay=config.weight_decay
+        )
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step."""
+        rng = np.random.default_rng([self.config.seed, 3, step])
+        indices = self.sampler.indices(step)
+        return make_batch(
+            self.cache, indices, self.clusters, self.config.augment, rng, self.config.max_frames
+        )
+
+    def save(self, step: int) -> None:
+        """Write last.pt."""
+        states = {"models": self.models.state_dict(), "optimizer": self.optimizer.state_dict()}
+        save_checkpoint(self.folder / "last.pt", {"step": step} | states)
+
+    def resume(self) -> int:
+        """Load last.pt; returns the number of steps it had done."""
+        saved = load_checkpoint(self.folder / "last.pt")
+        self.models.load_state_dict(saved["models"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        return int(saved["step"])
+
+
+def load_heldout(config: SemanticConfig) -> list[Utterance]:
+    """The utterances that measure the run, none of which it learns from."""
+    if config.heldout is None:
+        return []
+    folder, limit = Path(config.heldout), config.evaluate_utterances
+    return load_utterances(folder, splits=config.heldout_splits, limit=limit)
+
+
+def train(
+    config: SemanticConfig, *, resume: bool = False, echo: Callable[[str], None] = print
+) -> Path:
+    """Run both stages; returns the `student.safetensors` in the run folder.
 
     Args:
-        resume: go on from last.pt; without it the run folder must hold none.
+        resume: go on from last.pt if there is one; without it the run folder must hold none.
 
     Raises:
         FileExistsError: the run folder already holds a run and `resume` is off.
         CacheError, ValueError: no cache, or no teacher features in it.
     """
-    run = Path(config.run)
-    run.mkdir(parents=True, exist_ok=True)
-    last = run / "last.pt"
+    last = Path(config.run) / "last.pt"
     if last.exists() and not resume:
         raise FileExistsError(f"{last} exists: go on with --resume, or choose another run folder")
-    use_cuda = torch.cuda.is_available() and config.device in ("auto", "cuda")
-    device = torch.device("cuda" if use_cuda else "cpu")
-    torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
-
-    cache = SpeechCache.open(config.cache)
-    clusters = get_clusters(config, cache, run)
-    ready = np.flatnonzero(cache.has_teacher()).tolist()
-    sampler = Sampler(cache.rows, ready, config.batch_size, config.seed)
-    warps = np.linspace(1 - config.warp, 1 + config.warp, 9)
-    plain = mel_filters(config.student.mel_bands, config.student.fft_size)
-    filters = torch.stack([warped(plain, warp) for warp in warps]).to(device)  # [W, F, bands]
-    utterances = (
-        load_utterances(
-            Path(config.heldout), splits=config.heldout_splits, limit=config.evaluate_utterances
-        )
-        if config.heldout
-        else []
+    run = Run(config)
+    models, optimizer = run.models, run.optimizer
+    first = run.resume() if last.exists() else 0
+    echo(
+        f"{len(run.ready)} utterances, {len(run.heldout)} held out, steps {first} to "
+        f"{config.steps} on {run.device}"
     )
-
-    models = Models(config.student).to(device)
-    optimizer = torch.optim.AdamW(
-        models.parameters(), lr=1.0, betas=(0.9, 0.98), weight_decay=config.weight_decay
-    )
-    first = 0
-    if last.exists():
-        saved = torch.load(last, map_location=device, weights_only=True)
-        models.load_state_dict(saved["models"])
-        optimizer.load_state_dict(saved["optimizer"])
-        first = saved["step"]
-    echo(f"{len(ready)} utterances, {len(utterances)} held out, from step {first}, on {device}")
-
     started = saved_at = time.monotonic()
-    with (run / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
+    with (run.folder / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
         for step in range(first, config.steps):
-            rng = np.random.default_rng([config.seed, 3, step])
-            batch = make_batch(
-                cache, sampler.indices(step), clusters, config.augment, rng, config.max_frames
-            )
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(step, config)
-            loss, numbers = batch_loss(models, batch, step, config, filters)
+            loss, numbers = batch_loss(models, run.batch(step), step, config, run.filters)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(models.parameters(), 1.0)
@@ -278,16 +294,16 @@ def train(config: SemanticConfig, *, resume: bool = False, echo: Any = print) ->
             line: dict[str, Any] = {}
             if done % config.log_every == 0 or done == config.steps:
                 line = {"loss": loss.item(), "grad_norm": norm.item()} | numbers
-            if utterances and (done % config.evaluate_every == 0 or done == config.steps):
-                line |= evaluate_line(models, utterances)
+            if run.heldout and (done % config.evaluate_every == 0 or done == config.steps):
+                line |= evaluate_line(models, run.heldout)
             if line:
-                elapsed = time.monotonic() - started
-                line = {"step": done, "elapsed_s": round(elapsed, 1)} | line
+                elapsed_s = round(time.monotonic() - started, 1)
+                line = {"step": done, "elapsed_s": elapsed_s} | line
                 metrics.write(json.dumps(line) + "\n")
                 metrics.flush()
                 echo(" ".join(f"{k} {v:.4g}" for k, v in line.items() if "per_" not in k))
             late = time.monotonic() - saved_at > config.checkpoint_every_s
             if late or done in (config.masked_steps, config.steps):
-                save_checkpoint(last, models, optimizer, done)
+                run.save(done)
                 saved_at = time.monotonic()
-    return save_student(run / "student.safetensors", models.student, models.text)
+    return save_student(run.folder / "student.safetensors", models.student, models.text)
