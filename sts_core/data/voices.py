@@ -36,7 +36,7 @@ SYNTH_INSTALL = (
 Audio = NDArray[np.float32]
 
 
-class VoiceError(RuntimeError):
+class VoiceError(ValueError):
     """An engine or a voice is not available; the message says how to get it."""
 
 

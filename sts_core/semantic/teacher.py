@@ -30,7 +30,7 @@ TEACHER_RATE_HZ = 16_000
 DEFAULT_TEACHER = "moonshine-base-en"
 
 
-class TeacherError(RuntimeError):
+class TeacherError(ValueError):
     """A teacher cannot be loaded or used; the message says what to install or change."""
 
 
