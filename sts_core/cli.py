@@ -6,8 +6,10 @@ standard error and exit code 2.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -45,10 +47,10 @@ class _Group(click.Group):
 
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError, MissingExtraError) as error:
+        except (ValueError, OSError, MissingExtraError, MemoryError) as error:
             if type(error) is ValueError:
                 raise
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {str(error) or 'not enough memory'}", err=True)
             ctx.exit(USAGE)
 
 
@@ -86,6 +88,15 @@ def _refuse_large(path: Path, limit_bytes: int) -> None:
         )
 
 
+def _refuse_zip_bomb(path: Path) -> None:
+    """Tokens are packed: what they unpack to is limited as well."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > 4 * MAX_TOKEN_BYTES:
+            raise click.UsageError(f"{path} unpacks to {unpacked >> 20} MB: not a token file")
+
+
 @main.command()
 @click.argument("source", metavar="IN.wav", type=_FILE)
 @click.argument("target", metavar="CODES.npz", type=_NEW)
@@ -110,6 +121,7 @@ def encode(source: Path, target: Path, name: str) -> None:
 def decode(source: Path, target: Path, codebooks: int | None, name: str) -> None:
     """Turn tokens back into a recording."""
     _refuse_large(source, MAX_TOKEN_BYTES)
+    _refuse_zip_bomb(source)
     from sts_core.codec.files import decode_file
 
     codec = _codec(name)
@@ -123,7 +135,7 @@ def decode(source: Path, target: Path, codebooks: int | None, name: str) -> None
     "--config",
     "file",
     type=_FILE,
-    help="YAML file. Default: the one that made the shipped weights.",
+    help="YAML file. Default: that of the shipped weights.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the run.")
 def train(stage: str, file: Path | None, resume: bool) -> None:
@@ -145,29 +157,36 @@ def train(stage: str, file: Path | None, resume: bool) -> None:
 @click.option("--card", is_flag=True, help="Print the model cards in full.")
 def info(card: bool) -> None:
     """List the shipped weights: what they are, how large, and where their card is."""
-    from sts_core.checkpoint import describe_weights
-
     weights = PACKAGE / "weights"
     files = sorted(weights.rglob("*.safetensors"))
     if not files:
         click.echo(f"no weights in {weights}")
     for file in files:
-        described = describe_weights(file)
-        click.echo(
-            f"{file.relative_to(weights)}: {described.kind}, "
-            f"{described.parameters / 1e6:.2f} M parameters, {file.stat().st_size / 1e6:.2f} MB"
-        )
+        kind, values = _describe(file)
+        name, megabytes = file.relative_to(weights), file.stat().st_size / 1e6
+        click.echo(f"{name}: {kind}, {values / 1e6:.2f} M values, {megabytes:.2f} MB")
     for file in sorted(weights.rglob("*.md")):
         click.echo(f"card: {file}")
         if card:
             click.echo("\n" + file.read_text(encoding="utf-8"))
 
 
+def _describe(file: Path) -> tuple[str, int]:
+    """Kind and number of values of a weights file, from its header alone."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="np") as opened:
+            kind = (opened.metadata() or {}).get("kind", "unknown")
+            shapes = [opened.get_slice(key).get_shape() for key in opened.keys()]  # noqa: SIM118
+    except SafetensorError as error:
+        raise click.UsageError(f"{file}: truncated or not safetensors: {error}") from error
+    return kind, sum(math.prod(shape) for shape in shapes)
+
+
 @main.command()
 @click.option("--out", required=True, type=_NEW, help="Folder of the corpus; goes on if it exists.")
-@click.option(
-    "--hours", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True
-)
+@click.option("--hours", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--kokoro-voices",

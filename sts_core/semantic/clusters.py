@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sts_core.data.cache import SpeechCache, voices_in_turn
+from sts_core.data.cache import CacheError, SpeechCache, voices_in_turn
 
 
 class Clusters(NamedTuple):
@@ -62,7 +62,7 @@ def sample_features(cache: SpeechCache, frames: int, *, seed: int) -> Tensor:
     """About `frames` teacher frames [N, D], voices in turn, from what the cache has by now.
 
     Raises:
-        ValueError: the cache has no teacher features.
+        CacheError: the cache has no teacher features.
     """
     parts: list[NDArray[np.float16]] = []
     total = 0
@@ -74,5 +74,5 @@ def sample_features(cache: SpeechCache, frames: int, *, seed: int) -> Tensor:
             if total >= frames:
                 break
     if not parts:
-        raise ValueError(f"{cache.folder}: no teacher features yet (run `sts-core cache`)")
+        raise CacheError(f"{cache.folder}: no teacher features yet (run `sts-core cache`)")
     return torch.from_numpy(np.concatenate(parts).astype(np.float32))

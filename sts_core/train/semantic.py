@@ -267,7 +267,7 @@ def train(
 
     Raises:
         FileExistsError: the run folder already holds a run and `resume` is off.
-        CacheError, ValueError: no cache, or no teacher features in it.
+        CacheError: no cache, or no teacher features in it.
     """
     last = Path(config.run) / "last.pt"
     if last.exists() and not resume:
