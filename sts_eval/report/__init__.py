@@ -9,7 +9,7 @@ traces; the lossless ones beside it are the evidence.
 
 from __future__ import annotations
 
-from sts_eval.report.evidence import Limits
+from sts_eval.report.evidence import Budget
 from sts_eval.report.run_page import build_report, write_report
 
-__all__ = ["Limits", "build_report", "write_report"]
+__all__ = ["Budget", "build_report", "write_report"]

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 NBSP = "\u00a0"
 MINUS = "\u2212"
 DASH = "\u2013"
+# Not strftime("%B"): a report must not depend on the locale.
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+_CONDITION_UNITS = {"db": "dB", "ms": "ms", "s": "s", "hz": "Hz"}
+_ACRONYMS = {"snr", "vad", "asr", "tts"}
 _STATISTICS = {"mean": "mean", "rate": "", "max": "maximum", "min": "minimum", "sum": "sum"}
 
 
@@ -23,9 +41,22 @@ def statistic_name(statistic: str) -> str:
     return statistic
 
 
-def is_share(metric: str, unit: str) -> bool:
-    """Whether a metric is a share of cases, shown in per cent."""
-    return metric.endswith("_rate") and unit in {"", "1", "rate", "ratio", "share", "fraction"}
+def condition_name(name: str) -> str:
+    """ "snr_db" -> "SNR (dB)", "pause_s" -> "Pause (s)", "voice" -> "Voice"."""
+    stem, _, unit = name.rpartition("_")
+    if unit in _CONDITION_UNITS and stem:
+        return f"{condition_name(stem)} ({_CONDITION_UNITS[unit]})"
+    words = name.replace("_", " ")
+    return words.upper() if words in _ACRONYMS else words[:1].upper() + words[1:]
+
+
+def condition(name: str, level: str) -> str:
+    """("snr_db", "10") -> "SNR 10 dB"; ("voice", "af_nova") -> "voice af_nova"."""
+    title = condition_name(name)
+    head, _, unit = title.partition(" (")
+    head = head if head.isupper() else head.lower()
+    is_number = natural(level)[0] == 0
+    return f"{head} {level} {unit.rstrip(')')}" if unit and is_number else f"{head} {level}"
 
 
 def plain(value: float, *, signed: bool = False) -> str:
@@ -81,6 +112,16 @@ def size(number_of_bytes: int) -> str:
     if number_of_bytes >= 1_000_000:
         return f"{number_of_bytes / 1e6:.1f}{NBSP}MB"
     return f"{max(1, round(number_of_bytes / 1e3))}{NBSP}kB"
+
+
+def date(iso: str) -> str:
+    """ "2026-11-23T16:40:00Z" -> "23 November 2026, 16:40 UTC"; other texts stay as they are."""
+    try:
+        moment = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    zone = moment.tzname() or ""
+    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment:%Y, %H:%M} {zone}".strip()
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

@@ -93,6 +93,7 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters["json_block"] = json_block
-    environment.filters["seconds"] = numbers.seconds
+    environment.filters["condition_name"] = numbers.condition_name
+    environment.filters["condition"] = lambda level, name: numbers.condition(name, level)
     environment.globals["counted"] = numbers.counted
     return environment

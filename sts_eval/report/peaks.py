@@ -1,8 +1,9 @@
 """Waveform peaks: what the page draws instead of the samples.
 
 For each 10 ms bin of a track (240 samples; the resolution to which onsets are refined; coarser in
-traces of more than a minute) the lowest and the highest sample, as two signed bytes. Both tracks of a trace share one scale, so that their
-loudness can be compared by eye: byte b stands for b / 127 x scale.
+traces of more than a minute) the lowest and the highest sample, as two signed bytes. Both tracks of
+a trace share one scale, so that their loudness can be compared by eye: byte b stands for
+b / 127 x scale.
 """
 
 from __future__ import annotations

@@ -65,17 +65,19 @@ class Strip:
 
 
 def axis_over(values: Iterable[float | None], *, pad: float = 0.04) -> Axis:
-    """An axis that holds all values, with a little room at both ends."""
+    """An axis that holds all values, with a little room at both ends, between round values."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return Axis(0.0, 1.0)
     lo, hi = min(known), max(known)
-    spread = hi - lo or max(abs(hi) * 0.2, 1.0)
     if lo == hi:
-        lo, hi = lo - spread / 2, hi + spread / 2
+        margin = max(abs(hi) * 0.1, 0.5)
+        lo, hi = lo - margin, hi + margin
     # A scale that begins near zero begins at zero: half-cut scales exaggerate.
-    start = 0.0 if 0 <= lo < 0.35 * hi else lo - pad * spread
-    return Axis(start, hi + pad * spread)
+    start = 0.0 if 0 <= lo < 0.35 * hi else lo - pad * (hi - lo)
+    end = hi + pad * (hi - lo)
+    step = _round_step((end - start) / 20)
+    return Axis(_tidy(math.floor(start / step) * step), _tidy(math.ceil(end / step) * step))
 
 
 SHARE_AXIS = Axis(0.0, 1.0)
@@ -126,3 +128,7 @@ def _round_step(least: float) -> float:
         if factor * magnitude >= least * (1 - 1e-9):
             return factor * magnitude
     return 10 * magnitude
+
+
+def _tidy(value: float) -> float:
+    return float(f"{value:.12g}")

@@ -7,18 +7,19 @@ the same version of libopus, which makes the listening copies).
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sts_eval.metric import MetricSpec
 from sts_eval.observation import Estimate, Status, Verdict
 from sts_eval.record import RunRecord
 from sts_eval.report import numbers
-from sts_eval.report.evidence import Findings, Limits, filter_index, gather
-from sts_eval.report.gates import GateRow, gate_rows, overall
-from sts_eval.report.metrics import metric_sections, missing_reasons, ordered_specs
+from sts_eval.report.evidence import Budget, filter_index, gather
+from sts_eval.report.findings import Findings
+from sts_eval.report.gates import GateRow, gate_rows, is_share, overall
+from sts_eval.report.metrics import metric_anchor, metric_sections, missing_reasons
 from sts_eval.report.page import render
 from sts_eval.trace import write_text_atomic
 
@@ -40,6 +41,7 @@ class GateView:
     """A gate row with links to the scenarios that weigh most against it."""
 
     row: GateRow
+    metric_anchor: str
     worst: list[ScenarioLink]
     more: int
 
@@ -68,32 +70,31 @@ class JudgeRow:
     reason: str
 
 
-def build_report(record: RunRecord, run_dir: Path, limits: Limits | None = None) -> str:
+def build_report(record: RunRecord, run_dir: Path, budget: Budget | None = None) -> str:
     """The page of a run as HTML. `run_dir` holds its traces; unreadable ones are said to be so."""
-    specs = {spec.name: spec for spec in ordered_specs(record)}
-    evidence = gather(record, run_dir, specs, limits or Limits())
-    findings = Findings(record, specs)
-    rows = gate_rows(record, specs)
-    sections = metric_sections(record, evidence.links)
+    findings = Findings(record)
+    evidence = gather(record, run_dir, findings, budget or Budget())
+    rows = gate_rows(record)
     context: dict[str, Any] = {
         "record": record,
         "suite_name": str(record.suite.get("suite", "suite")),
         "question": str(record.suite.get("question", "")) or "What was measured?",
         "target_name": target_name(record),
+        "created": numbers.date(record.created),
         "overall": overall(record, rows),
         "gates": [_gate_view(row, findings, evidence.links) for row in rows],
-        "missing": _missing(record, specs),
+        "missing": _missing(record, findings),
         "n_measured": sum(each.status is Status.MEASURED for each in record.observations),
         "broken": [
             (_link(each.id, evidence.links), each.error or "no reason was recorded")
             for each in record.scenarios
             if each.status == "error"
         ],
-        "metrics": sections,
+        "metrics": metric_sections(record, evidence.links),
         "evidence": evidence,
-        "index": filter_index(evidence, findings),
-        "filters": _filter_choices(record),
-        "sortable": [(spec.name, spec.title, spec.direction) for spec in specs.values()],
+        "index": filter_index(evidence.cards, findings.values),
+        "conditions": _filter_choices(record),
+        "sortable": [(spec.name, spec.title, spec.direction) for spec in findings.specs.values()],
         "judges": [(judge, [_judge_row(each) for each in judge.errors]) for judge in record.judges],
         "commands": reproduce_commands(record),
         "settings": _settings(record.target),
@@ -112,15 +113,16 @@ def write_report(record: RunRecord, run_dir: Path) -> Path:
 
 def target_name(record: RunRecord) -> str:
     """The target's name as it described itself."""
-    return str(record.target.get("name", "target"))
+    return str(record.target.get("name") or record.target.get("spec") or "unnamed")
 
 
 def reproduce_commands(record: RunRecord) -> list[tuple[str, str]]:
     """What each command is for, and the command."""
     suite = str(record.suite.get("suite", "suite"))
-    run = f"sts-eval run suites/{suite}.yaml --target {target_name(record)} --seed {record.seed}"
+    target = shlex.quote(str(record.target.get("spec", target_name(record))))
+    run = f"sts-eval run suites/{suite}.yaml --target {target} --seed {record.seed}"
     return [
-        ("Measure again", record.environment.get("command", run)),
+        ("Measure again", run),
         ("Score the same traces again", "sts-eval score RUN_FOLDER"),
         ("Build this page again, byte for byte", "sts-eval report RUN_FOLDER"),
     ]
@@ -131,7 +133,9 @@ def _gate_view(row: GateRow, findings: Findings, links: Mapping[str, str]) -> Ga
         _link(scenario_id, links, _value_of(scenario_id, row.verdict, findings))
         for scenario_id in row.verdict.worst[:MOST_LINKS]
     ]
-    return GateView(row, worst, max(0, len(row.verdict.worst) - MOST_LINKS))
+    return GateView(
+        row, metric_anchor(row.verdict.metric), worst, max(0, len(row.verdict.worst) - MOST_LINKS)
+    )
 
 
 def _value_of(scenario_id: str, verdict: Verdict, findings: Findings) -> str:
@@ -141,26 +145,26 @@ def _value_of(scenario_id: str, verdict: Verdict, findings: Findings) -> str:
         for each in findings.observations[scenario_id]
         if each.metric == verdict.metric and each.value is not None
     ]
-    if spec is None or not values or "rate" in spec.statistics:
+    if spec is None or not values or is_share(spec):
         return ""
     extreme = min(values) if spec.direction == "higher" else max(values)
-    return numbers.quantity(extreme, spec.unit, share=numbers.is_share(spec.name, spec.unit))
+    return numbers.quantity(extreme, spec.unit)
 
 
 def _link(scenario_id: str, links: Mapping[str, str], value: str = "") -> ScenarioLink:
     return ScenarioLink(scenario_id, links.get(scenario_id, ""), value)
 
 
-def _missing(record: RunRecord, specs: Mapping[str, MetricSpec]) -> list[MissingRow]:
+def _missing(record: RunRecord, findings: Findings) -> list[MissingRow]:
     rows = []
-    for name, spec in specs.items():
+    for name, spec in findings.specs.items():
         own = [each for each in record.observations if each.metric == name]
         counts = {status: sum(each.status is status for each in own) for status in Status}
         if not own or counts[Status.MEASURED] < len(own):
             rows.append(
                 MissingRow(
                     title=spec.title,
-                    anchor=f"#metric-{name}",
+                    anchor=f"#{metric_anchor(name)}",
                     n=counts[Status.MEASURED],
                     n_unmeasured=counts[Status.UNMEASURED],
                     n_error=counts[Status.ERROR],
@@ -184,9 +188,9 @@ def _filter_choices(record: RunRecord) -> list[tuple[str, list[str]]]:
 
 
 def _judge_row(estimate: Estimate) -> JudgeRow:
-    share = numbers.is_share(estimate.metric, estimate.unit)
+    share = estimate.statistic == "rate" or estimate.metric.endswith("_rate")
     name = numbers.statistic_name(estimate.statistic)
-    conditions = ", ".join(f"{key} {level}" for key, level in estimate.slice.items())
+    conditions = ", ".join(numbers.condition(*item) for item in estimate.slice.items())
     title = estimate.metric.replace("_", " ")
     return JudgeRow(
         title=" - ".join(part for part in (title, name, conditions) if part),
@@ -202,7 +206,7 @@ def _settings(target: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Nested settings as dotted names."""
     found: list[tuple[str, str]] = []
     for key, value in target.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             found += [(f"{key}.{inner}", text) for inner, text in _settings(value)]
         else:
             found.append((str(key), str(value)))

@@ -36,12 +36,12 @@
     decoded: new Map(),
     current: null,
 
-    async buffer(card) {
-      if (this.decoded.has(card)) return this.decoded.get(card);
-      const encoded = block(`sound-${card}`);
+    async buffer(number) {
+      if (this.decoded.has(number)) return this.decoded.get(number);
+      const encoded = block(`sound-${number}`);
       if (!encoded) return null;
       const buffer = await this.context.decodeAudioData(bytes(encoded).buffer);
-      this.decoded.set(card, buffer);
+      this.decoded.set(number, buffer);
       // A minute of decoded stereo is 23 MB, so only the last few are kept.
       if (this.decoded.size > 4) this.decoded.delete(this.decoded.keys().next().value);
       return buffer;
@@ -54,13 +54,14 @@
       if (this.context.state === "suspended") await this.context.resume();
       let buffer = null;
       try {
-        buffer = await this.buffer(timeline.card);
+        buffer = await this.buffer(timeline.number);
       } catch {
         timeline.say("This browser cannot decode Ogg/Opus; playing the FLAC file instead.");
       }
       if (this.current !== turn) return; // stopped while decoding
       if (buffer) this.fromBuffer(turn, buffer);
       else await this.fromFile(turn);
+      if (this.current !== turn) return;
       const follow = () => {
         if (this.current !== turn) return;
         const now = turn.position();
@@ -83,17 +84,22 @@
     },
 
     async fromFile(turn) {
-      const element = new Audio(turn.timeline.data.flac);
+      const { flac } = turn.timeline.data;
+      if (!flac) return this.fail(turn, "This page holds no sound for this scenario.");
+      const element = new Audio(flac);
       turn.end = () => element.pause();
       turn.position = () => element.currentTime;
       element.currentTime = turn.from;
       try {
         await element.play();
       } catch {
-        if (this.current !== turn) return;
-        turn.timeline.say("The FLAC file is not beside this page, so there is nothing to play.");
-        this.finish(turn);
+        if (this.current === turn) this.fail(turn, "The FLAC file is not beside this page, so there is nothing to play.");
       }
+    },
+
+    fail(turn, message) {
+      turn.timeline.say(message);
+      this.stop();
     },
 
     finish(turn) {
@@ -116,28 +122,29 @@
   const ROW = 17;
 
   class Timeline {
-    constructor(card, figure) {
-      this.card = card.dataset.card;
+    constructor(figure) {
+      this.number = figure.dataset.timeline;
       this.figure = figure;
       this.drawing = $(".drawing", figure);
-      this.data = JSON.parse(block(`data-${this.card}`));
+      this.data = JSON.parse(block(`data-${this.number}`));
       this.peaks = this.data.peaks.map((text) => new Int8Array(bytes(text).buffer));
       this.view = [0, this.data.seconds];
       this.cursor = 0;
       this.selected = null;
       this.until = null;
-      this.wire(card);
+      this.wire();
       new ResizeObserver(() => this.draw()).observe(this.drawing);
     }
 
-    wire(card) {
-      for (const button of $$("[data-do]", card)) {
+    wire() {
+      const spans = $$(`[data-for="${this.number}"]`);
+      for (const button of [...$$("[data-do]", this.figure), ...spans]) {
         button.hidden = false;
         button.addEventListener("click", () => this.act(button.dataset.do, button.dataset.span));
       }
-      this.clock = $("[data-time]", card);
+      this.clock = $("[data-time]", this.figure);
       this.clock.hidden = false;
-      this.button = $("[data-do=play]", card);
+      this.button = $("[data-do=play]", this.figure);
       const drawing = this.drawing;
       drawing.tabIndex = 0;
       drawing.setAttribute("role", "slider");
@@ -308,7 +315,8 @@
     // Spans with equal ends share one bracket.
     drawSpans(layer, top) {
       const groups = new Map();
-      for (const [start, end, label, bad, index] of this.data.spans) {
+      for (const [start, end, label, bad, index, drawn] of this.data.spans) {
+        if (!drawn && index !== this.selected) continue;
         const key = `${start}:${end}`;
         const group = groups.get(key) ?? { start, end, labels: [], bad: false, indices: [] };
         group.labels.push(label);
@@ -329,7 +337,9 @@
           svg("title", {}, item.labels.join("\n")));
         bracket.addEventListener("click", () => this.playSpan([item.start, item.end, "", false, item.indices[0]]));
         layer.append(bracket);
-        layer.prepend(svg("rect", { class: `reach${item.bad ? " bad" : ""}${selected ? " selected" : ""}`, x: x0, width: Math.max(1, x1 - x0), y: y + ROW, height: this.reach(rows, top, y) }));
+        if (selected || (this.selected === null && item === rows[0].item)) {
+          layer.prepend(svg("rect", { class: "reach", x: x0, width: Math.max(1, x1 - x0), y: y + ROW, height: this.reach(rows, top, y) }));
+        }
       }
       return top + this.depth(rows) * (ROW + 2) + 4;
     }
@@ -474,7 +484,7 @@
   function build(figure) {
     if (timelines.has(figure)) return;
     near.unobserve(figure);
-    timelines.set(figure, new Timeline(figure.closest("[data-card]"), figure));
+    timelines.set(figure, new Timeline(figure));
   }
 
   for (const figure of $$("[data-timeline]")) near.observe(figure);
@@ -517,11 +527,14 @@
       $$("select[data-slice]", filters).every((each) => !each.value || entry.slices[each.dataset.slice] === each.value) &&
       words.get(entry).includes(form.text.value.trim().toLowerCase());
 
+    // Infinity - Infinity is not a number, so no subtraction here.
+    const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+
     function apply() {
       const metric = form.sort.value;
       const sign = form.sort.selectedOptions[0].dataset.direction === "higher" ? 1 : -1;
       const size = (entry) => (metric in entry.values ? sign * entry.values[metric] : Infinity);
-      const ordered = [...index].sort((a, b) => (metric ? size(a) - size(b) || a.order - b.order : a.order - b.order));
+      const ordered = metric ? [...index].sort((a, b) => compare(size(a), size(b))) : index;
       list.append(...ordered.map((entry) => cards.get(entry)));
       let shown = 0;
       for (const [entry, card] of cards) {

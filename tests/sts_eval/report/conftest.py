@@ -150,7 +150,7 @@ def _scenario(index: int, folder: Path) -> tuple[ScenarioResult, list[Observatio
         if silent
         else [
             Word(text=word, start_s=end + onset + 0.1 + 0.4 * k, end_s=end + onset + 0.45 + 0.4 * k)
-            for k, word in enumerate("two times eight is sixteen".split())
+            for k, word in enumerate(["two", "times", "eight", "is", "sixteen"])
         ],
         marks=[]
         if silent
