@@ -12,10 +12,12 @@
   clustered surveys. rho is the intra-cluster correlation, from pairs: given that an observation is
   an event of the rarer kind, how often is another one of its cluster one too,
 
-      theta = (1 + sum e_c (e_c - 1) / (m_c - 1)) / (2 + sum e_c),    rho = (theta - p) / (1 - p)
+      theta = (2 + sum e_c (e_c - 1) / (m_c - 1)) / (4 + sum e_c),    rho = (theta - p) / (1 - p)
 
-  with Laplace's rule of succession (the 1 and the 2): with no event at all the data cannot tell
-  how much a cluster repeats itself, and rho is then taken as 1/2 rather than as nothing.
+  with two imagined events that were followed and two that were not (after Agresti and Coull, The
+  American Statistician 1998): with no event at all the data cannot tell how much a cluster
+  repeats itself, and rho is then taken as 1/2 rather than as nothing. The strength of two and two
+  also keeps one failure more from ever looking better than a perfect score (a test holds it).
 - Tests: the exact binomial tail at n_eff, through the incomplete beta function, which takes
   fractional counts (as Korn and Graubard do).
 
@@ -99,7 +101,7 @@ def effective_n(event: IntArray, cluster: IntArray) -> float:
     counts = np.bincount(cluster, rarer, minlength=len(sizes))  # [C]
     many = sizes > 1
     followed = float(np.sum(counts[many] * (counts[many] - 1) / (sizes[many] - 1)))
-    theta = (1 + followed) / (2 + float(counts[many].sum()))
+    theta = (2 + followed) / (4 + float(counts[many].sum()))
     share = float(counts.sum()) / n
     correlation = max(0.0, (theta - share) / (1 - share))
     mean_size = float(np.sum(sizes.astype(np.float64) ** 2)) / n
