@@ -9,7 +9,8 @@ traces; the lossless ones beside it are the evidence.
 
 from __future__ import annotations
 
+from sts_eval.report.comparison_page import build_comparison, write_comparison
 from sts_eval.report.evidence import Budget
 from sts_eval.report.run_page import build_report, write_report
 
-__all__ = ["Budget", "build_report", "write_report"]
+__all__ = ["Budget", "build_comparison", "build_report", "write_comparison", "write_report"]

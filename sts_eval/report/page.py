@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from sts_eval.report import numbers
 
@@ -61,6 +61,17 @@ def json_block(value: Any) -> Markup:
     return Markup(text)
 
 
+def ticks(text: str) -> Markup:
+    """Escaped text in which what stands between back-ticks is code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # an odd tick is just a character
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(parts)
+    )
+
+
 def relative_link(path: str) -> str | None:
     """A percent-encoded link to a file of the run folder, or None if it points outside of it."""
     pure = PurePosixPath(path)
@@ -95,5 +106,6 @@ def _environment() -> jinja2.Environment:
     environment.filters["json_block"] = json_block
     environment.filters["condition_name"] = numbers.condition_name
     environment.filters["condition"] = lambda level, name: numbers.condition(name, level)
+    environment.filters["ticks"] = ticks
     environment.globals["counted"] = numbers.counted
     return environment

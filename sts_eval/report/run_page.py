@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sts_eval.observation import Estimate, Status, Verdict
+from sts_eval.observation import Estimate, Outcome, Status, Verdict
 from sts_eval.record import RunRecord
 from sts_eval.report import numbers
 from sts_eval.report.evidence import Budget, filter_index, gather
@@ -25,6 +25,7 @@ from sts_eval.trace import write_text_atomic
 
 FILE_NAME = "report.html"
 MOST_LINKS = 5
+_SEVERITY = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def build_report(record: RunRecord, run_dir: Path, budget: Budget | None = None)
     """The page of a run as HTML. `run_dir` holds its traces; unreadable ones are said to be so."""
     findings = Findings(record)
     evidence = gather(record, run_dir, findings, budget or Budget())
-    rows = gate_rows(record)
+    rows = sorted(gate_rows(record), key=lambda row: _SEVERITY.index(row.verdict.outcome))
     context: dict[str, Any] = {
         "record": record,
         "suite_name": str(record.suite.get("suite", "suite")),

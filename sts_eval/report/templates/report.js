@@ -128,7 +128,8 @@
       this.drawing = $(".drawing", figure);
       this.data = JSON.parse(block(`data-${this.number}`));
       this.peaks = this.data.peaks.map((text) => new Int8Array(bytes(text).buffer));
-      this.view = [0, this.data.seconds];
+      this.total = this.data.until ?? this.data.seconds; // a pair of timelines shares one scale
+      this.view = [0, this.total];
       this.cursor = 0;
       this.selected = null;
       this.until = null;
@@ -178,7 +179,7 @@
       if (action === "show-span") this.showSpan(span);
       if (action === "zoom-in") this.zoom(middle, 0.5);
       if (action === "zoom-out") this.zoom(middle, 2);
-      if (action === "fit") this.look(0, this.data.seconds);
+      if (action === "fit") this.look(0, this.total);
     }
 
     key(event) {
@@ -228,13 +229,13 @@
     }
 
     zoom(middle, factor) {
-      const half = clamp(((this.view[1] - this.view[0]) * factor) / 2, 0.1, this.data.seconds / 2);
+      const half = clamp(((this.view[1] - this.view[0]) * factor) / 2, 0.1, this.total / 2);
       this.look(middle - half, middle + half);
     }
 
     look(from, to) {
-      const width = Math.min(to - from, this.data.seconds);
-      const start = clamp(from, 0, this.data.seconds - width);
+      const width = Math.min(to - from, this.total);
+      const start = clamp(from, 0, this.total - width);
       this.view = [start, start + width];
       this.draw();
     }
