@@ -50,8 +50,9 @@ class Augmented(NamedTuple):
 
     def source_frames(self) -> NDArray[np.int64]:
         """For each 80 ms frame [T'] the frame of the source it came from; -1: added silence."""
-        centres = (np.arange(frames_of(self.audio.size)) + 0.5) * FRAME_SAMPLES - self.lead_samples
-        inside = (centres >= 0) & (centres < self.speech_samples)
+        starts = np.arange(frames_of(self.audio.size)) * FRAME_SAMPLES - self.lead_samples
+        centres = np.minimum(starts + FRAME_SAMPLES // 2, self.speech_samples - 1)
+        inside = (centres >= 0) & (starts < self.speech_samples)
         return np.where(inside, centres * self.rate // FRAME_SAMPLES, -1).astype(np.int64)
 
 

@@ -78,7 +78,10 @@ def _value(hint: Any, node: yaml.Node, key: str, file: str) -> Any:
         if not isinstance(node, yaml.SequenceNode):
             raise ConfigError(f"{where}: {key!r} must be a list")
         return tuple(_value(args[0], item, key, file) for item in node.value)
-    value = yaml.safe_load(yaml.serialize(node))
+    try:
+        value = yaml.safe_load(yaml.serialize(node))
+    except yaml.YAMLError as error:  # a tag that SafeLoader does not construct
+        raise ConfigError(f"{where}: {key!r} must be {hint.__name__}: {error}") from error
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not hint:
