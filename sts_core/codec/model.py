@@ -1,0 +1,112 @@
+"""The reference codec: 24 kHz speech to 8 x 12.5 tokens a second and back.
+
+    encode: audio -> Encoder -> Latents -> split residual quantiser -> codes
+    decode: codes -> entries summed per branch -> Decoder -> audio
+
+Codebook 0 quantises the semantic latent; codebooks 1..7 are a residual stack on the acoustic
+latent, beside it and not behind it (the split of Mimi: Défossez et al., "Moshi", 2024). The decoder
+adds the two after a projection each. Any prefix of the codebooks decodes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sts_core.codec.base import AudioError, check_audio, check_codes
+from sts_core.codec.config import CodecConfig
+from sts_core.codec.network import Decoder, DecoderState, Encoder, Latents
+from sts_core.nn.quantise import ResidualQuantiser
+from sts_core.streaming import State
+from sts_core.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
+
+NAME = "sts-core"
+
+
+class ReferenceCodec(nn.Module):
+    """Implements `sts_core.codec.base.Codec`, and the same in streaming steps."""
+
+    name = NAME
+    sample_rate_hz = SAMPLE_RATE_HZ
+    frame_samples = FRAME_SAMPLES
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.num_codebooks = 1 + config.acoustic_codebooks
+        self.codebook_size = config.codebook_size
+        size, dim = config.codebook_size, config.latent_dim
+        self.encoder = Encoder(config)
+        self.semantic_quantiser = ResidualQuantiser(1, size, dim)
+        self.acoustic_quantiser = ResidualQuantiser(config.acoustic_codebooks, size, dim)
+        self.decoder = Decoder(config)
+
+    def for_inference(self) -> ReferenceCodec:
+        """Evaluation mode, no gradients, and the pitch branch in float64. Returns itself."""
+        self.eval().requires_grad_(False)
+        self.decoder.pitch.double()
+        return self
+
+    @torch.inference_mode()
+    def encode(self, audio: Tensor) -> Tensor:
+        """Audio [B, 1, S] -> codes int64 [B, 8, ceil(S / 1920)]; the last frame is padded.
+
+        Raises:
+            AudioError: wrong shape, more than one channel, empty, or not finite.
+        """
+        check_audio(audio)
+        padded = F.pad(audio, (0, -audio.shape[-1] % FRAME_SAMPLES))
+        return self.encode_step(padded, self.encoder_state(len(audio)))[0]
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes int64 [B, 1..8, T] -> audio [B, 1, 1920 T]; fewer codebooks: a coarser voice.
+
+        Raises:
+            CodesError: wrong shape, not integer, or outside [0, codebook_size).
+        """
+        return self.decode_step(codes, self.decoder_state(len(codes)))[0]
+
+    def encoder_state(self, batch: int) -> State:
+        """State of `batch` streams to encode, before their first frame."""
+        return self.encoder.initial_state(batch)
+
+    def decoder_state(self, batch: int) -> DecoderState:
+        """State of `batch` streams to decode, before their first frame."""
+        return self.decoder.initial_state(batch)
+
+    @torch.inference_mode()
+    def encode_step(self, audio: Tensor, state: State) -> tuple[Tensor, State]:
+        """The next whole frames of the streams: [B, 1, 1920 n] -> int64 [B, 8, n], new state.
+
+        Raises:
+            AudioError: as `encode`, or not a whole number of frames.
+        """
+        check_audio(audio)
+        if audio.shape[-1] % FRAME_SAMPLES:
+            raise AudioError(
+                f"a step takes whole frames of {FRAME_SAMPLES} samples, got {audio.shape[-1]}"
+            )
+        latents, state = self.encoder.step(audio.transpose(1, 2).float(), state)
+        codes = [
+            self.semantic_quantiser.encode(latents.semantic),  # [B, n, 1]
+            self.acoustic_quantiser.encode(latents.acoustic),  # [B, n, 7]
+        ]
+        return torch.cat(codes, dim=-1).transpose(1, 2), state
+
+    @torch.inference_mode()
+    def decode_step(self, codes: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """The next frames of the streams: int64 [B, 1..8, n] -> [B, 1, 1920 n], new state.
+
+        Raises:
+            CodesError: as `decode`.
+        """
+        check_codes(codes, self.num_codebooks, self.codebook_size)
+        by_frame = codes.transpose(1, 2)  # [B, n, K]
+        latents = Latents(
+            self.semantic_quantiser.decode(by_frame[..., :1]),
+            self.acoustic_quantiser.decode(by_frame[..., 1:]),
+        )
+        audio, state = self.decoder.step(latents, state)
+        return audio[:, None], state

@@ -1,0 +1,1 @@
+"""Causal layers with explicit streaming state, and the vector quantisers."""

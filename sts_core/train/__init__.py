@@ -1,0 +1,1 @@
+"""Training, one readable file per stage; every stage resumes from its last checkpoint."""
