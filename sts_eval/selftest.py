@@ -105,9 +105,9 @@ def _run_one(path: Path, fault: str, spec: str, limit: int | None, progress: Pro
         run_folder = runner.start_run(options, progress)
         record = runner.score_run(run_folder, progress, judge_reports=False, outputs=False)
     outcomes: dict[str, str] = {}
-    for verdict in record.verdicts:
-        worst = outcomes.get(verdict.metric)
-        if worst != Outcome.FAIL:
+    absolute = [verdict for verdict in record.verdicts if "baseline" not in verdict.gate]
+    for verdict in absolute:
+        if outcomes.get(verdict.metric) != Outcome.FAIL:
             outcomes[verdict.metric] = verdict.outcome.value
     expected = EXPECTED.get(fault, frozenset()) & frozenset(outcomes)
     return Row(record.suite["suite"], fault, outcomes, expected)
@@ -125,7 +125,7 @@ def console_matrix(matrix: Matrix) -> None:
         table = Table(title=f"{suite}: which fault raises which alarm")
         table.add_column("fault")
         for metric in metrics:
-            table.add_column(metric.replace("_", " "), justify="center")
+            table.add_column(metric.replace("_", "\n"), justify="center")
         table.add_column("as expected")
         for row in rows:
             cells = [_cell(row, metric) for metric in metrics]

@@ -39,7 +39,8 @@ class Observer:
     ) -> None:
         """A measured value with its evidence."""
         ordered = None if span_s is None else (min(span_s), max(span_s))
-        self._add(spec, Status.MEASURED, float(value), "", ordered, slices)
+        # microunits: finer than any clock here, and free of binary tails in run.json
+        self._add(spec, Status.MEASURED, round(float(value), 6), "", ordered, slices)
 
     def unmeasured(self, spec: MetricSpec, reason: str) -> None:
         """Not measured, and why."""
@@ -161,10 +162,12 @@ def _events(
     else:
         answer = reaction.span.start_s if reaction.span else turn.end_s + turn.listen_s
         observer.value(specs.RESPONSE_RATE, float(responded), (turn.end_s, answer))
-    cut = turns.interruption_onset(turn, spans)
-    observer.value(
-        specs.INTERRUPTION, float(cut is not None), (cut.start_s, cut.end_s) if cut else evidence
-    )
+    if turns.speaking_at(spans, turn.start_s):
+        observer.unmeasured(specs.INTERRUPTION, "already speaking when the turn began")
+    else:
+        cut = turns.interruption_onset(turn, spans)
+        shown = (cut.start_s, cut.end_s) if cut else evidence
+        observer.value(specs.INTERRUPTION, float(cut is not None), shown)
     if not turn.pauses:
         observer.unmeasured(specs.TAKEOVER, "the turn has no pause")
         return

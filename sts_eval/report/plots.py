@@ -70,7 +70,7 @@ def axis_over(values: Iterable[float | None], *, pad: float = 0.04) -> Axis:
     if not known:
         return Axis(0.0, 1.0)
     lo, hi = min(known), max(known)
-    if lo == hi:
+    if math.isclose(lo, hi, rel_tol=1e-9):  # equal but for rounding
         margin = max(abs(hi) * 0.1, 0.5)
         lo, hi = lo - margin, hi + margin
     # A scale that begins near zero begins at zero: half-cut scales exaggerate.
