@@ -37,9 +37,10 @@ profiles:
 TARGET = '''\
 """A speech-to-speech target in 30 lines: it speaks the frame protocol on stdin/stdout.
 
-Each message is a 4-byte little-endian length, one type byte and a payload. We get S (setup, JSON),
-A (one 80 ms frame of the user: 1920 float32 samples at 24 kHz) and C (close). We answer S with R, and
-every A with any A (audio), T (text), E (event, JSON) or F (drop what is queued), and then one D.
+Each message is a 4-byte little-endian length, one type byte and a payload. We get S (setup,
+JSON), A (one 80 ms frame of the user: 1920 float32 samples at 24 kHz) and C (close). We answer S
+with R, and every A with any A (audio), T (text), E (event, JSON) or F (drop what is queued), and
+then one D.
 Print to stderr, never to stdout.
 """
 

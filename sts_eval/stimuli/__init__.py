@@ -26,7 +26,10 @@ from sts_eval.registry import nearest
 from sts_eval.target import Samples
 
 PACKAGED = Path(__file__).parent
-REQUIRED: dict[str, Any] = {"id": str, "path": str, "text": str, "kind": str, "voice": str, "seconds": (int, float)}
+REQUIRED: dict[str, Any] = {
+    **dict.fromkeys(("id", "path", "text", "kind", "voice"), str),
+    "seconds": (int, float),
+}
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 MAX_MANIFEST_BYTES = 200_000_000
 MAX_STIMULUS_S = 120.0

@@ -309,7 +309,7 @@ def make_run(folder: Path, *, scenarios: int = 8) -> RunRecord:
         scenarios=results,
         observations=observations,
         estimates=estimates,
-        verdicts=_verdicts(tuple(i for _, i in onsets[::-1][:6]), silent),
+        verdicts=_verdicts(tuple(i for v, i in onsets[::-1] if v > 800)[:6], silent),
         judges=[
             JudgeReport(
                 name="silero",

@@ -44,7 +44,7 @@ def test_any_folder_in_the_format_loads(tmp_path):
     ],
 )
 def test_every_mistake_names_its_line(tmp_path, row, message):
-    with pytest.raises(StimuliError, match="manifest.jsonl:2") as caught:
+    with pytest.raises(StimuliError, match=r"manifest\.jsonl:2") as caught:
         Stimuli.load(folder(tmp_path, ROW, row))
     assert message in str(caught.value)
 

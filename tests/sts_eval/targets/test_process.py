@@ -96,8 +96,7 @@ def test_a_program_that_does_not_start_says_why(tmp_path, body, message):
 def test_a_program_that_breaks_in_a_conversation_says_why(tmp_path, body, message):
     session = open_program(tmp_path, "send(b'R')\nreceive()\n" + body, timeout_s=1.5)
     with pytest.raises(TargetError, match=message):
-        for _ in range(3):
-            session.push(QUIET)
+        [session.push(QUIET) for _ in range(3)]
     session.close()
     assert session._process.poll() is not None  # nothing is left running
 

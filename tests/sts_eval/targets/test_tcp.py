@@ -1,8 +1,8 @@
 """A target on its own clock: a small paced server on loopback, and its fault cases.
 
-The server answers the first loud frame with half a second of a tone: `steady` in real time, `burst` all
-at once, `stall` with a gap in the middle, `close` by hanging up half-way, `garbage` by breaking the
-protocol, `mute_start` by never saying that it is ready.
+The server answers the first loud frame with half a second of a tone: `steady` in real time, `burst`
+all at once, `stall` with a gap in the middle, `close` by hanging up half-way, `garbage` by breaking
+the protocol, `mute_start` by never saying that it is ready.
 """
 
 import contextlib
