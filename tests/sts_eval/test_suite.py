@@ -1,4 +1,4 @@
-"""Suite files: every mistake is named with its line and the nearest valid key, before anything opens."""
+"""Suite files: every mistake is named with its line and the nearest valid key."""
 
 from pathlib import Path
 
