@@ -26,7 +26,7 @@ from sts_eval.record import RecordError, RunRecord
 from sts_eval.trace import write_text_atomic
 
 SCHEMA: Final = "sts-eval/baseline/1"
-_LINE_WIDTH = 100
+_LINE_WIDTH = 160
 
 
 class BaselineMismatch(Exception):
@@ -73,6 +73,14 @@ class Replaced(_Part):
     moved: tuple[Move, ...]
 
 
+class ConditionedValue(_Part):
+    """A value with conditions of its own: `{"value": 31.0, "stage": "asr"}`."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str]
+    value: float
+
+
 class Baseline(_Part):
     """The file, see the module."""
 
@@ -85,7 +93,7 @@ class Baseline(_Part):
     target: dict[str, Any]
     metrics: dict[str, BaselineMetric]
     estimates: tuple[BaselineEstimate, ...]
-    values: dict[str, dict[str, list[float | dict[str, float | str]]]]
+    values: dict[str, dict[str, list[float | ConditionedValue]]]
     replaced: Replaced | None = None
 
 
@@ -148,17 +156,17 @@ def _estimate(item: Estimate) -> BaselineEstimate:
     )
 
 
-def _values(record: RunRecord) -> dict[str, dict[str, list[float | dict[str, float | str]]]]:
+def _values(record: RunRecord) -> dict[str, dict[str, list[float | ConditionedValue]]]:
     own = {item.id: item.conditions for item in record.scenarios}
-    values: dict[str, dict[str, list[float | dict[str, float | str]]]] = {}
+    values: dict[str, dict[str, list[float | ConditionedValue]]] = {}
     for item in record.observations:
         if item.value is None:
             continue
         conditions = own.get(item.scenario_id, {})
-        extra: dict[str, float | str] = {
-            key: text for key, text in item.slices.items() if conditions.get(key) != text
-        }
-        entry = {**extra, "value": item.value} if extra else item.value
+        extra = {key: text for key, text in item.slices.items() if conditions.get(key) != text}
+        entry: float | ConditionedValue = item.value
+        if extra:
+            entry = ConditionedValue.model_validate({**extra, "value": item.value})
         values.setdefault(item.metric, {}).setdefault(item.scenario_id, []).append(entry)
     return values
 

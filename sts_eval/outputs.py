@@ -163,8 +163,8 @@ def _md(text: str) -> str:
     """One line of text that markdown and HTML show as it is."""
     line = _CONTROL.sub(" ", text)
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    line = line.replace("@", "&#64;")  # a transcript is to notify no one
-    return _MARKDOWN.sub(r"\\\1", line)
+    line = _MARKDOWN.sub(r"\\\1", line)
+    return line.replace("@", "&#64;")  # a transcript is to notify no one
 
 
 def _code(text: str) -> str:
