@@ -213,8 +213,8 @@ def read_tokenizer(data: bytes) -> list[bytes]:
 def read_decoder(path: Path) -> tuple[Array, Array, list[Layer]]:
     """Embedding [V, D], final norm [D] and layers from an .ort file.
 
-    The file is a flatbuffer. A weight is stored as 8-bit q, w = q * scale + offset (two scalars), and
-    is found through the named graph node that uses it. Raises KeyError for another graph.
+    The file is a flatbuffer. A weight is stored as 8-bit q, w = q * scale + offset (two scalars),
+    and is found through the named graph node that uses it. Raises KeyError for another graph.
     """
     from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import (
         InferenceSession,

@@ -52,7 +52,7 @@ class PocketsphinxJudge:
 
 def recognise(part: Samples, at_s: float) -> list[Word]:
     """Words of one segment, float32 [S] at 24 kHz, that lies at `at_s`. Raises JudgeError."""
-    decoder = _decoder()
+    decoder = load_decoder()
     samples = resample(part, SAMPLE_RATE_HZ, VAD_RATE_HZ)
     pcm = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
     # Its cepstral mean runs on from utterance to utterance; reset, or results depend on the order.
@@ -72,7 +72,8 @@ def recognise(part: Samples, at_s: float) -> list[Word]:
 
 
 @lru_cache(maxsize=1)
-def _decoder() -> Any:
+def load_decoder() -> Any:
+    """The decoder with the models of its wheel, one per process. Raises JudgeError."""
     try:
         from pocketsphinx import Decoder
     except ImportError as error:
