@@ -116,10 +116,15 @@ def build_comparison(
 
 
 def write_comparison(
-    a: RunRecord, b: RunRecord, comparison: Comparison, dirs: tuple[Path, Path], path: Path
+    a: RunRecord,
+    b: RunRecord,
+    comparison: Comparison,
+    dirs: tuple[Path, Path],
+    path: Path,
+    budget: Budget | None = None,
 ) -> Path:
     """Write the page to `path`, atomically; returns it."""
-    write_text_atomic(path, build_comparison(a, b, comparison, dirs))
+    write_text_atomic(path, build_comparison(a, b, comparison, dirs, budget))
     return path
 
 
@@ -221,8 +226,8 @@ def _cards(
             rows = found.rows(scenario)
             sources.append(Source(scenario, folder, rows, len(sources), linked=False))
     recordings = list(read_all(sources, budget.sound_bytes))
-    for first, second in zip(recordings[::2], recordings[1::2], strict=True):
-        _share_axis(first, second)
+    for upper, lower in zip(recordings[::2], recordings[1::2], strict=True):
+        _share_axis(upper, lower)
     cards = []
     for place, scenario_id in enumerate(ordered):
         first, second = sources[2 * place], sources[2 * place + 1]

@@ -105,10 +105,10 @@ def build_report(record: RunRecord, run_dir: Path, budget: Budget | None = None)
     return render("run.html.j2", context)
 
 
-def write_report(record: RunRecord, run_dir: Path) -> Path:
+def write_report(record: RunRecord, run_dir: Path, budget: Budget | None = None) -> Path:
     """Write report.html into the run folder, atomically; returns its path."""
     path = run_dir / FILE_NAME
-    write_text_atomic(path, build_report(record, run_dir))
+    write_text_atomic(path, build_report(record, run_dir, budget))
     return path
 
 

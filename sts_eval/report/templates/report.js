@@ -366,11 +366,13 @@
         const label = textWidth(item.label) + 8;
         let anchor = "middle", textX = (x0 + x1) / 2, from = x0, to = x1;
         if (item.beside || label > x1 - x0) {
-          const right = x1 + label <= this.width || x0 < label;
+          const right = x1 + label <= this.width;
+          const left = !right && x0 >= label;
           anchor = right ? "start" : "end";
-          textX = right ? x1 + 5 : x0 - 5;
+          textX = right ? x1 + 5 : left ? x0 - 5 : this.width; // no room on either side: across it
           if (right) to = x1 + label;
-          else from = x0 - label;
+          else from = left ? x0 - label : Math.min(x0, this.width - label);
+          if (!right && !left) to = this.width;
         }
         let row = ends.findIndex((last) => last + 4 <= from);
         if (row < 0) row = ends.length;

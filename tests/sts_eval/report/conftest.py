@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from sts_eval.metric import MetricSpec
 from sts_eval.observation import Estimate, Observation, Outcome, Status, Verdict
-from sts_eval.record import JudgeReport, Mark, RunRecord, ScenarioResult, Word, save_run
+from sts_eval.record import JudgeReport, Mark, RunRecord, ScenarioResult, Word, load_run, save_run
 from sts_eval.target import Samples
 from sts_eval.trace import Span, Trace, TraceMeta, save_trace
 from sts_eval.units import SAMPLE_RATE_HZ
@@ -326,7 +327,20 @@ def make_run(folder: Path, *, scenarios: int = 8) -> RunRecord:
     return record
 
 
+@pytest.fixture(scope="session")
+def run_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder that others are copied from."""
+    folder = tmp_path_factory.mktemp("run")
+    make_run(folder)
+    return folder
+
+
 @pytest.fixture
-def run_factory() -> Callable[..., RunRecord]:
-    """`make_run(folder, scenarios=8)`."""
-    return make_run
+def run_factory(run_template: Path) -> Callable[[Path], RunRecord]:
+    """Makes a fresh copy of the run in a folder and returns its record."""
+
+    def make(folder: Path) -> RunRecord:
+        shutil.copytree(run_template, folder, dirs_exist_ok=True)
+        return load_run(folder)
+
+    return make
