@@ -20,9 +20,11 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sts_eval.gate_grammar import parse_gate
 from sts_eval.metric import MetricSpec
-from sts_eval.observation import Estimate, Observation, Status
+from sts_eval.observation import Observation, Status
 from sts_eval.record import RecordError, RunRecord
+from sts_eval.stats import quantity
 from sts_eval.trace import write_text_atomic
 
 SCHEMA: Final = "sts-eval/baseline/1"
@@ -104,7 +106,21 @@ def accept(record: RunRecord, *, replaces: Path | None = None) -> dict[str, Any]
     and for a file to be replaced that is not a baseline.
     """
     _refuse_unfit(record)
-    estimates = tuple(_estimate(item) for item in record.estimates)
+    gated = _gated(record)
+    estimates = tuple(
+        BaselineEstimate(
+            key=key,
+            value=item.value,
+            lo=item.lo,
+            hi=item.hi,
+            n=item.n,
+            n_unmeasured=item.n_unmeasured,
+            n_error=item.n_error,
+        )
+        for item in record.estimates
+        for key in [quantity(item.metric, item.statistic, item.slice)]
+        if not item.slice or key in gated
+    )
     baseline = Baseline(
         schema=SCHEMA,
         suite=suite_name(record),
@@ -142,18 +158,13 @@ def suite_name(record: RunRecord) -> str:
     return str(record.suite.get("suite", "unnamed"))
 
 
-def _estimate(item: Estimate) -> BaselineEstimate:
-    inside = ",".join(f"{key}={item.slice[key]}" for key in sorted(item.slice))
-    key = f"{item.metric}{{{inside}}}.{item.statistic}" if inside else item.key
-    return BaselineEstimate(
-        key=key,
-        value=item.value,
-        lo=item.lo,
-        hi=item.hi,
-        n=item.n,
-        n_unmeasured=item.n_unmeasured,
-        n_error=item.n_error,
-    )
+def _gated(record: RunRecord) -> set[str]:
+    """The quantities that the suite's gates test."""
+    specs = {spec.name: spec for spec in record.metrics}
+    gates = [
+        parse_gate(verdict.gate, specs) for verdict in record.verdicts if verdict.metric in specs
+    ]
+    return {quantity(gate.metric, gate.statistic, gate.where) for gate in gates}
 
 
 def _values(record: RunRecord) -> dict[str, dict[str, list[float | ConditionedValue]]]:
@@ -174,7 +185,7 @@ def _values(record: RunRecord) -> dict[str, dict[str, list[float | ConditionedVa
 def _replaced(file: Path, record: RunRecord, estimates: tuple[BaselineEstimate, ...]) -> Replaced:
     old = validate_baseline(load_baseline(file), str(file))
     before = {item.key: item.value for item in old.estimates}
-    gated = {f"{verdict.metric}.{verdict.statistic}" for verdict in record.verdicts}
+    gated = _gated(record)
     moved = [
         Move(key=item.key, before=before.get(item.key), after=item.value, gated=item.key in gated)
         for item in estimates

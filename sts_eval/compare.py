@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from sts_eval.metric import MetricSpec
 from sts_eval.observation import Direction, Estimate
 from sts_eval.record import RunRecord
-from sts_eval.wording import interval_words, quantity_words
+from sts_eval.wording import interval_brackets, quantity_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -259,6 +259,7 @@ def _notes(a: RunRecord, b: RunRecord) -> tuple[str, ...]:
 
 def console_comparison(comparison: Comparison, console: Console | None = None) -> None:
     """Print a comparison as a table (to stdout unless a console is given)."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console as RichConsole
     from rich.table import Table
     from rich.text import Text
@@ -268,10 +269,13 @@ def console_comparison(comparison: Comparison, console: Console | None = None) -
     out.print(Text(f"A: {a.target}, run {a.run_id}\nB: {b.target}, run {b.run_id}"))
     for note in comparison.notes:
         out.print(Text(f"Note: {note}", style="yellow"))
-    table = Table("metric", "A", "B", "B - A (95 % interval)", "pairs", "detectable", "change")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("metric", "A", "B", "B - A [95 %]", "pairs", "detectable", "change"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("metric", "pairs", "change"))
     styles = {"better": "green", "worse": "red"}
+    short = {"no difference shown": "", "not comparable": "-"}
     for row in comparison.rows:
-        change = Text(row.change, style=styles.get(row.change, "dim"))
+        change = Text(short.get(row.change, row.change), style=styles.get(row.change, "none"))
         table.add_row(*(Text(cell) for cell in _cells(row)), change)
     out.print(table)
     for row in comparison.rows:
@@ -280,22 +284,20 @@ def console_comparison(comparison: Comparison, console: Console | None = None) -
 
 
 def _cells(row: ComparisonRow) -> tuple[str, ...]:
+    """Without units, which the metric's name carries; rates in per cent and percentage points."""
     share = row.statistic == "rate"
 
     def words(value: float | None, *, signed: bool = False) -> str:
-        return quantity_words(value, row.unit, share=share, signed=signed)
+        if value is None:
+            return "-"
+        return quantity_words(value, "", share=share, signed=signed).removesuffix(" points")
 
-    change = "-"
-    if row.difference is not None:
-        interval = interval_words(row.lo, row.hi, row.unit, share=share, signed=True)
-        interval = interval.removeprefix("95 % interval ")
-        change = f"{words(row.difference, signed=True)} ({interval})"
-    size = "-" if row.detectable is None else words(row.detectable, signed=True).lstrip("+")
+    brackets = interval_brackets(row.lo, row.hi, share=share, signed=True)
     return (
         row.key,
         words(row.a.value if row.a else None),
         words(row.b.value if row.b else None),
-        change,
+        f"{words(row.difference, signed=True)} {brackets}".strip(),
         str(row.n_paired),
-        size,
+        words(row.detectable, signed=True).lstrip("+"),
     )

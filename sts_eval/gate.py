@@ -219,7 +219,7 @@ def _decide(item: _Tested, p_holm: float | None) -> tuple[Outcome, str]:
     found = f"{what} is {words(item.value)} ({interval}, n = {item.n})"
     limit = f"{'at most' if gate.comparator == '<=' else 'at least'} {words(gate.bound)}"
     if gate.baseline and item.detectable is not None:
-        size = quantity_words(item.detectable, gate.unit, share=share, signed=False)
+        size = words(item.detectable).lstrip("+")
         found += f"; a change of {size} would be found 80 % of the time"
     if p_holm is not None and p_holm < SIGNIFICANCE:
         return Outcome.FAIL, f"{found}; that it is {limit} is ruled out (p = {p_holm:.2g}, Holm)"

@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 
 from sts_eval.observation import Estimate, Outcome, Verdict
 from sts_eval.record import RunRecord
-from sts_eval.wording import interval_words, quantity_words
+from sts_eval.wording import interval_brackets, interval_words, quantity_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -174,16 +174,22 @@ def _code(text: str) -> str:
 
 def console_table(record: RunRecord, console: Console | None = None) -> None:
     """Print verdicts and estimates (to stdout unless a console is given)."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console as RichConsole
     from rich.table import Table
     from rich.text import Text
 
     out = console or RichConsole()
-    numbers = Table(*_COLUMNS)
+    numbers = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("metric", "value [95 % interval]", "n", "not measured", "errors"):
+        numbers.add_column(name, overflow="fold", no_wrap=name == "metric")
     for item in record.estimates:
         if item.slice:
             continue
-        numbers.add_row(*(Text(plain(cell)) for cell in _cells(item)))
+        brackets = interval_brackets(item.lo, item.hi, share=item.statistic == "rate")
+        counts = (str(item.n), str(item.n_unmeasured), str(item.n_error))
+        row = (item.key, f"{_value(item)} {brackets}", *counts)
+        numbers.add_row(*(Text(plain(cell)) for cell in row))
     out.print(numbers)
     for verdict in record.verdicts:
         line = Text(f"{verdict.outcome:<13}", style=f"bold {_COLOURS[verdict.outcome]}")

@@ -1,4 +1,4 @@
-"""Quantities in words: "812 ms", "95.3 %", "+12 ms", "610 ms to 690 ms"."""
+"""Quantities in words: "812 ms", "95.3 %", "+12 ms", "610 ms to 690 ms", "[610, 690]"."""
 
 from __future__ import annotations
 
@@ -44,3 +44,22 @@ def interval_words(
     if lo is None:
         return f"95 % interval up to {high}, open below"
     return f"95 % interval {low} to {high}"
+
+
+def interval_brackets(
+    lo: float | None, hi: float | None, *, share: bool = False, signed: bool = False
+) -> str:
+    """The interval for a narrow table: "[610, 690]", in the unit of the value beside it.
+
+    A bound that cannot be given is "?"; nothing is said where there is no interval at all.
+    """
+    if lo is None and hi is None:
+        return ""
+
+    def end(value: float | None) -> str:
+        if value is None:
+            return "?"
+        text = number_words(value * 100 if share else value)
+        return f"+{text}" if signed and value > 0 else text
+
+    return f"[{end(lo)}, {end(hi)}]"

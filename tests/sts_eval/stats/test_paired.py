@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sts_eval.stats import difference, holm, pair
@@ -119,6 +119,7 @@ def test_holm_leaves_out_what_was_not_tested() -> None:
     assert holm([]) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_never_lowers_a_p_value_and_keeps_the_order(p: list[float]) -> None:
     corrected = holm(list(p))

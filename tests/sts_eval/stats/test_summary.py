@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sts_eval.metric import MetricSpec
@@ -132,6 +132,7 @@ def test_unknown_statistic() -> None:
         estimate([seen(0, 1.0)], spec(), "p0", seed=0)
 
 
+@settings(deadline=None)
 @given(st.permutations(range(24)), st.integers(0, 3))
 def test_order_does_not_matter_and_runs_repeat(order: list[int], seed: int) -> None:
     rng = np.random.default_rng(9)

@@ -59,7 +59,13 @@ def test_values_come_back_as_observations(make_record: MakeRecord) -> None:
 def test_replacing_records_what_moved(make_record: MakeRecord, tmp_path: Path) -> None:
     path = tmp_path / "latency.json"
     save_baseline(accept(make_record({"delay_ms": DELAYS}, run_id="old")), path)
-    gated = Verdict(gate="g", metric="delay_ms", statistic="p50", outcome=Outcome.PASS, reason="r")
+    gated = Verdict(
+        gate="delay_ms.p50 <= 900",
+        metric="delay_ms",
+        statistic="p50",
+        outcome=Outcome.PASS,
+        reason="r",
+    )
     moved = [value + 7 for value in DELAYS]
     new = accept(make_record({"delay_ms": moved}, run_id="new", verdicts=[gated]), replaces=path)
     assert new["replaced"]["run_id"] == "old"

@@ -1,7 +1,7 @@
 """The gate language: what it reads, and what it says about mistakes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sts_eval.gate_grammar import Gate, GateSyntaxError, parse_gate
@@ -83,6 +83,7 @@ def test_mistakes_are_explained(text: str, message: str, specs: Specs) -> None:
         parse_gate(text, specs)
 
 
+@settings(deadline=None)
 @given(text=st.text(alphabet="delay_ms.p50<=>{}, %1e", max_size=40))
 def test_any_text_is_a_gate_or_a_syntax_error(text: str, specs: Specs) -> None:
     column = 1

@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -131,6 +131,7 @@ def test_hostile_text_is_only_text(make_record: MakeRecord) -> None:
     assert "[red]" in out.getvalue()
 
 
+@settings(deadline=None)
 @given(text=st.text(st.characters(), max_size=30))
 def test_junit_can_always_be_parsed(text: str, make_record: MakeRecord) -> None:
     made = hostile(make_record, text)
