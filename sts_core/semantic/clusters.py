@@ -8,6 +8,7 @@ the rest and would decide every distance alone.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sts_core.checkpoint import WeightsError, load_weights, save_weights
 from sts_core.data.cache import CacheError, SpeechCache, voices_in_turn
+
+CLUSTERS_KIND = "sts-core teacher clusters"
+DEFAULT_CLUSTERS = (
+    Path(__file__).resolve().parent.parent / "weights" / "semantic" / "clusters.safetensors"
+)
 
 
 class Clusters(NamedTuple):
@@ -56,6 +63,25 @@ def kmeans(features: Tensor, clusters: int, *, seed: int, rounds: int = 25) -> C
         empty = (counts == 0).nonzero().flatten()
         centroids[empty] = x[torch.randint(len(x), (len(empty),), generator=generator)]
     return Clusters(centroids, mean, scale)
+
+
+def save_clusters(file: Path, clusters: Clusters, teacher: str) -> None:
+    """Write clusters with the name of the teacher whose features they divide."""
+    save_weights(file, clusters._asdict(), CLUSTERS_KIND, {"teacher": teacher})
+
+
+def load_clusters(file: Path | None = None) -> Clusters:
+    """Clusters of `save_clusters` (None: those that the shipped student predicts).
+
+    Raises:
+        WeightsError: missing, truncated, foreign, or incomplete.
+    """
+    file = file or DEFAULT_CLUSTERS
+    tensors, _ = load_weights(file, CLUSTERS_KIND)
+    try:
+        return Clusters(**tensors)
+    except TypeError as error:
+        raise WeightsError(f"{file}: incomplete: {error}") from error
 
 
 def sample_features(cache: SpeechCache, frames: int, *, seed: int) -> Tensor:

@@ -32,16 +32,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from sts_core.checkpoint import load_checkpoint, save_checkpoint
 from sts_core.codec.features import mel_filters
 from sts_core.data.augment import AugmentConfig
-from sts_core.data.cache import SpeechCache
+from sts_core.data.cache import SpeechCache, teacher_meta
 from sts_core.semantic.batches import IGNORED, Batch, Sampler, make_batch, span_mask
-from sts_core.semantic.clusters import Clusters, kmeans, sample_features
+from sts_core.semantic.clusters import (
+    Clusters,
+    kmeans,
+    load_clusters,
+    sample_features,
+    save_clusters,
+)
 from sts_core.semantic.evaluate import (
     Utterance,
     evaluate,
@@ -186,9 +191,11 @@ def get_clusters(config: SemanticConfig, cache: SpeechCache, run: Path) -> Clust
     file = run / "clusters.safetensors"
     if not file.is_file():
         features = sample_features(cache, config.cluster_frames, seed=config.seed)
+        meta = teacher_meta(cache.folder)
+        assert meta is not None  # there are features
         made = kmeans(features, config.student.clusters, seed=config.seed)
-        save_file(made._asdict(), file)
-    return Clusters(**load_file(file))
+        save_clusters(file, made, meta["name"])
+    return load_clusters(file)
 
 
 def evaluate_line(models: Models, utterances: list[Utterance]) -> dict[str, float]:

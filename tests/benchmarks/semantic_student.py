@@ -1,0 +1,149 @@
+"""How well does the shipped student hear voices it never heard? Prints the table of its model card.
+
+    python tests/benchmarks/semantic_student.py --heldout FOLDER [--weights FILE] [--json OUT]
+
+FOLDER is a corpus in held-out voices (rows with English phonemes, split "heldout"). Measured:
+
+    phoneme error        greedy CTC of the student against the manifest's phonemes
+    text retrieval       top-1 among all distinct texts of the folder with three words or more
+    masked prediction    how often the likeliest cluster is the teacher's, in frames that were
+                         hidden (35 %, spans of four) and in the others, beside the share of the
+                         most frequent cluster (what a blind guess would get)
+
+Intervals are 95 %: over its utterances for one voice (Wilson's where they count as right or wrong),
+over voices for all of them.
+The texts of the project's own stimuli occur in the training corpus too, in other voices: this
+measures hearing new voices, not new sentences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sts_core.semantic.batches import span_mask
+from sts_core.semantic.clusters import load_clusters
+from sts_core.semantic.evaluate import Heard, Utterance, evaluate, load_utterances
+from sts_core.semantic.student import Student
+from sts_core.semantic.teacher import load_teacher
+from sts_core.semantic.weights import load_student
+from sts_core.units import FRAME_SAMPLES, frames_of
+from sts_eval.stats.bootstrap import Resampled, resample, weighted_mean
+from sts_eval.stats.proportions import Bounds, wilson
+
+Count = tuple[float, float]  # events, of how many
+
+
+def pooled(groups: dict[str, list[Count]], seed: int = 5) -> dict[str, float]:
+    """Events / total over groups (voices, or utterances of one voice), with its 95 % interval."""
+    sums = np.array([sum(count[0] for count in counts) for counts in groups.values()])
+    sizes = np.array([sum(count[1] for count in counts) for counts in groups.values()])
+    kept = sizes > 0
+    sums, sizes = sums[kept], sizes[kept]
+    point = float(sums.sum() / sizes.sum()) if sizes.sum() else float("nan")
+    if (sizes == 1).all() and len(sizes):
+        bounds = wilson(float(sums.sum()), float(sizes.sum()))
+    elif len(sizes) > 1:
+        rng = np.random.default_rng(seed)
+        draws = resample(rng, len(sizes), lambda weight: weighted_mean(weight, sums, sizes))
+        bounds = Resampled(point, draws, len(sizes)).bounds()
+    else:
+        bounds = Bounds(None, None)
+    lo, hi = (float("nan") if bound is None else min(1.0, max(0.0, bound)) for bound in bounds)
+    return {"value": point, "lo": lo, "hi": hi, "n": int(sizes.sum())}
+
+
+def by_voice(
+    records: list[tuple[str, str, Count]],
+) -> dict[str, dict[str, float]]:
+    """Rates of each voice and of all, from (voice, utterance id, count)."""
+    voices: dict[str, dict[str, list[Count]]] = {}
+    for voice, utterance, count in records:
+        voices.setdefault(voice, {}).setdefault(utterance, []).append(count)
+    rates = {voice: pooled(utterances) for voice, utterances in sorted(voices.items())}
+    flat = {voice: [c for counts in u.values() for c in counts] for voice, u in voices.items()}
+    return rates | {"all": pooled(flat)}
+
+
+def table(title: str, rates: dict[str, dict[str, float]], unit: str) -> None:
+    """Print one measure, a line a voice."""
+    print(f"\n{title}")
+    for voice, rate in rates.items():
+        value, lo, hi = (100 * rate[key] for key in ("value", "lo", "hi"))
+        print(f"  {voice:<12} {value:5.1f} %  [{lo:5.1f}, {hi:5.1f}]  n = {rate['n']} {unit}")
+
+
+@torch.inference_mode()
+def masked_prediction(
+    student: Student, utterances: list[Utterance], limit: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Cluster accuracy in hidden and visible frames of `limit` random utterances."""
+    clusters, teacher = load_clusters(), load_teacher()
+    rng = np.random.default_rng(11)
+    records: dict[str, list[tuple[str, str, Count]]] = {"hidden": [], "visible": []}
+    targets = []
+    for index in rng.permutation(len(utterances))[:limit]:
+        utterance = utterances[index]
+        frames = frames_of(utterance.audio.size)
+        audio = torch.zeros(1, frames * FRAME_SAMPLES)
+        audio[0, : utterance.audio.size] = torch.from_numpy(utterance.audio)
+        wanted = clusters.assign(torch.from_numpy(teacher.features(utterance.audio)))
+        mask = span_mask(torch.tensor([frames]), frames, rng, 0.35, 4)
+        guess = student.to_clusters(student(audio, mask)).argmax(dim=-1)
+        right = (guess == wanted)[0]
+        for name, chosen in (("hidden", mask[0]), ("visible", ~mask[0])):
+            count = (float(right[chosen].sum()), float(chosen.sum()))
+            records[name].append((utterance.voice, utterance.id, count))
+        targets.append(wanted)
+    share = torch.bincount(torch.cat(targets)).max() / len(torch.cat(targets))
+    print(f"\nmost frequent cluster: {100 * share:.1f} % of frames")
+    return {name: by_voice(counts) for name, counts in records.items()}
+
+
+def counts_of(
+    heard: list[Heard], count: Callable[[Heard], Count | None]
+) -> list[tuple[str, str, Count]]:
+    """(voice, id, count) of the utterances that count."""
+    made = [(h.voice, h.id, count(h)) for h in heard]
+    return [(voice, name, c) for voice, name, c in made if c is not None]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--heldout", type=Path, required=True)
+    parser.add_argument("--split", default="heldout")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--masked-utterances", type=int, default=200)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    student, text = load_student(options.weights)
+    utterances = load_utterances(options.heldout, splits=(options.split,))
+    heard = evaluate(student, text, utterances)
+    results = {
+        "phoneme_error": by_voice(counts_of(heard, lambda h: (h.edits, h.phonemes))),
+        "retrieval_top1": by_voice(
+            counts_of(heard, lambda h: None if h.retrieved is None else (h.retrieved, 1.0))
+        ),
+    }
+    results |= {
+        f"cluster_accuracy_{name}": rates
+        for name, rates in masked_prediction(student, utterances, options.masked_utterances).items()
+    }
+    texts = len({u.text for u, h in zip(utterances, heard, strict=True) if h.retrieved is not None})
+    table("phoneme error (lower is better)", results["phoneme_error"], "phonemes")
+    table(f"text retrieval, top-1 of {texts} texts", results["retrieval_top1"], "utterances")
+    for name in ("hidden", "visible"):
+        table(f"cluster accuracy, {name} frames", results[f"cluster_accuracy_{name}"], "frames")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
