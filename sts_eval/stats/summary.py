@@ -4,7 +4,8 @@ One method per kind of statistic (`proportions`, `quantiles`, `bootstrap` explai
 
     rate         Wilson, exact for none or all; effective n when clustered
     p50, p95 ... order statistics; effective n when clustered
-    mean         cluster bootstrap
+    mean         cluster bootstrap; of shares that are all 0 (or all 1): the exact binomial bound,
+                 since a mean of values in 0..1 is at most the share of values that are not 0
     max          the value only: the largest of n says nothing certain about the next one
 
 Random numbers follow from the metric's name, statistic, slice and the run's seed alone, so results
@@ -53,8 +54,13 @@ class Summary(NamedTuple):
     reason: str
 
 
-def summarise(sample: Sample, statistic: str, *, seed: int, name: str) -> Summary:
-    """Value and interval of one statistic. Raises ValueError for an unknown statistic."""
+def summarise(
+    sample: Sample, statistic: str, *, seed: int, name: str, shares: bool = False
+) -> Summary:
+    """Value and interval of one statistic. Raises ValueError for an unknown statistic.
+
+    shares: the values are shares, which lie in 0..1.
+    """
     q = parse_quantile(statistic)
     if statistic not in ("mean", "rate", "max") and q is None:
         raise ValueError(f"unknown statistic {statistic!r}: mean, rate, max, or p50, p95, ...")
@@ -69,7 +75,7 @@ def summarise(sample: Sample, statistic: str, *, seed: int, name: str) -> Summar
     if sample.n_clusters == 1 and sample.n > 1:
         reason = f"all {sample.n} observations belong to one cluster: no interval"
         return Summary(value, NO_BOUNDS, "none", reason)
-    if statistic == "rate":
+    if statistic == "rate" or (shares and value in (0.0, 1.0) and np.ptp(sample.values) == 0):
         return _rate(sample, value)
     if sample.n == 1:
         return Summary(value, NO_BOUNDS, "none", "one observation: no interval")
@@ -77,7 +83,10 @@ def summarise(sample: Sample, statistic: str, *, seed: int, name: str) -> Summar
     method = "cluster bootstrap" if not sample.independent else "bootstrap"
     if sample.n_clusters < MIN_CLUSTERS:
         method = "Student, between clusters"
-    return Summary(value, bounds, method, _few_clusters(sample))
+    reason = _few_clusters(sample)
+    if np.ptp(sample.values) == 0:
+        reason = f"all {sample.n} values are equal: chance cannot be seen in them"
+    return Summary(value, bounds, method, reason)
 
 
 def mean_draws(sample: Sample, rng: np.random.Generator) -> Resampled:
@@ -157,7 +166,9 @@ def estimate_sample(
     sample: Sample, spec: MetricSpec, statistic: str, *, seed: int, slice: Mapping[str, str]
 ) -> Estimate:
     """`estimate` for a sample at hand."""
-    summary = summarise(sample, statistic, seed=seed, name=quantity(spec.name, statistic, slice))
+    name = quantity(spec.name, statistic, slice)
+    shares = spec.unit == "ratio"
+    summary = summarise(sample, statistic, seed=seed, name=name, shares=shares)
     lo, hi = summary.bounds
     return Estimate(
         metric=spec.name,

@@ -100,6 +100,16 @@ def test_all_equal() -> None:
     for statistic in ("mean", "p50"):
         found = estimate(items, spec(), statistic, seed=0)
         assert (found.value, found.lo, found.hi) == (240.0, 240.0, 240.0)
+        assert ("all 30 values are equal" in found.reason) is (statistic == "mean")
+
+
+def test_shares_that_are_all_zero_still_have_an_upper_bound() -> None:
+    """0 of 30 deadlines missed in every scenario does not show that none ever will be."""
+    items = [seen(i, 0.0) for i in range(30)]
+    found = estimate(items, spec(unit="ratio"), "mean", seed=0)
+    assert (found.value, found.lo) == (0.0, 0.0)
+    assert found.hi == pytest.approx(1 - 0.025 ** (1 / 30))
+    assert estimate(items, spec(), "mean", seed=0).hi == 0.0  # milliseconds have no such range
 
 
 def test_a_value_that_is_not_finite_is_not_measured() -> None:
