@@ -120,6 +120,7 @@
 
   const LANE = 58;
   const ROW = 17;
+  const PAPER = 720; // px across a sheet, so that labels stay legible in print
 
   class Timeline {
     constructor(figure) {
@@ -274,8 +275,8 @@
 
     // ------------------------------------------------------------ drawing
 
-    draw() {
-      this.width = this.drawing.clientWidth;
+    draw(most = Infinity) {
+      this.width = Math.min(this.drawing.clientWidth, most);
       if (!this.width) return;
       const back = svg("g");
       const front = svg("g");
@@ -601,8 +602,12 @@
     for (const entry of index.filter(({ states }) => states.includes("worst") || states.includes("error")).slice(0, 12)) {
       document.getElementById(entry.anchor).open = true;
     }
-    for (const figure of $$("details.card[open]:not([hidden]) [data-timeline]")) build(figure);
+    for (const figure of $$("details.card[open]:not([hidden]) [data-timeline]")) {
+      build(figure);
+      timelines.get(figure).draw(PAPER); // at once: nothing is drawn later on paper
+    }
   });
+  window.addEventListener("afterprint", () => timelines.forEach((timeline) => timeline.draw()));
 
   reveal();
 })();

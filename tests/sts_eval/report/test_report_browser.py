@@ -110,7 +110,7 @@ def test_only_what_is_in_view_is_drawn(report: Path, open_page: Callable[..., An
     drawn(page)
     assert page.locator(".drawing svg").count() == 1
     page.get_by_role("button", name="Open all shown").click()
-    page.wait_for_function("document.querySelectorAll('.drawing svg').length > 1")
+    page.wait_for_function("() => document.querySelectorAll('.drawing svg').length > 1")
     assert page.locator("details.card[open]").count() == 8
 
 
@@ -378,7 +378,7 @@ def test_comparison_shows_both_recordings_on_one_scale(
     rulers = [each.locator(".ruler").all_text_contents() for each in page.locator(".drawing").all()]
     assert rulers[0] == rulers[1] != []
     page.get_by_role("button", name="Play", exact=True).nth(1).click()
-    page.wait_for_function("+document.querySelectorAll('.drawing')[1].ariaValueNow > 0.2")
+    page.wait_for_function("() => +document.querySelectorAll('.drawing')[1].ariaValueNow > 0.2")
     assert page.evaluate("document.querySelectorAll('.drawing')[0].ariaValueNow") == "0.00"
 
 
