@@ -286,12 +286,12 @@ def baseline() -> None:
 def accept(run_path: Path, out: Path) -> None:
     """Make RUN the baseline of its suite. Nothing else ever changes a baseline."""
     from sts_eval.baseline import accept as accept_run
+    from sts_eval.baseline import save_baseline
     from sts_eval.record import load_run
-    from sts_eval.trace import write_json_atomic
 
     record = load_run(run_path)
     path = out / "baselines" / f"{record.suite['suite']}.json"
-    write_json_atomic(path, accept_run(record, replaces=path if path.exists() else None))
+    save_baseline(accept_run(record, replaces=path if path.exists() else None), path)
     click.echo(f"baseline: {path}")
 
 

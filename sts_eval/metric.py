@@ -23,6 +23,9 @@ class MetricSpec(BaseModel):
     statistics: which summaries are estimated: "mean", "rate", "p50", "p90", "p95", "p99", "max".
     version: raised whenever the computation changes; `compare` refuses unequal versions.
     meaning / method / limits: one sentence or two each, for the report.
+    only_by: estimated per value of this slice only (compute per stage: the stages do not mix).
+    code: "module:function" of the pure function behind it; a test fails when that function changes
+        and the version does not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,3 +44,5 @@ class MetricSpec(BaseModel):
     resolution_ms: float | None = None
     source: str = ""
     clamped: bool = False
+    only_by: str = ""
+    code: str = ""

@@ -315,6 +315,11 @@ def _assemble(plan: RunPlan, suite: Suite, scored: list[Scored], *, complete: bo
     slices: list[dict[str, str]] = [{}]
     for key in (*suite.model.slices, "stage"):
         slices += slices_by(observations, [key])
+    estimates = [
+        estimate
+        for estimate in estimate_all(observations, specs, slices, seed=plan.seed)
+        if (by := suite.metrics[estimate.metric].only_by) == "" or by in estimate.slice
+    ]
     return RunRecord(
         schema="sts-eval/run/1",
         run_id=plan.run_id,
@@ -328,7 +333,7 @@ def _assemble(plan: RunPlan, suite: Suite, scored: list[Scored], *, complete: bo
         metrics=specs,
         scenarios=[score.result for score in scored],
         observations=observations,
-        estimates=estimate_all(observations, specs, slices, seed=plan.seed),
+        estimates=estimates,
         notes=_notes(plan, scored, complete),
     )
 

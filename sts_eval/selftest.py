@@ -7,6 +7,7 @@ never answers has no latency) is no alarm: it is honest.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,7 +119,7 @@ def console_matrix(matrix: Matrix) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     for suite in dict.fromkeys(row.suite for row in matrix.rows):
         rows = [row for row in matrix.rows if row.suite == suite]
         metrics = list(rows[0].outcomes)

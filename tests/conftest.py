@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from sts_eval.stimuli import Stimuli
 from sts_eval.target import Samples
+
+settings.register_profile("shared", deadline=None)  # machines are busy; nothing here is timed
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,8 @@ def score_turn(
     observer = Observer(scenario)
     if trace.meta.status == "error":
         for spec in metrics:
-            observer.error(spec, trace.meta.error or "the scenario failed")
+            if _applies(spec, scenario, trace):
+                observer.error(spec, trace.meta.error or "the scenario failed")
         return observer.made
     turn = Turn(
         start_s=scenario.user_spans[0].start_s,
@@ -94,7 +95,8 @@ def score_turn(
     if is_echo:
         reason = f"the agent's track carries the user's voice (correlation {echo:.2f})"
         for spec in _TURN_TAKING:
-            observer.unmeasured(spec, reason)
+            if _applies(spec, scenario, trace):
+                observer.unmeasured(spec, reason)
     else:
         _turn_taking(observer, turn, trace, heard)
     _holes(observer, trace, is_echo)
@@ -102,6 +104,13 @@ def score_turn(
     _stages(observer, trace.meta)
     known = {spec.name for spec in metrics}
     return [observation for observation in observer.made if observation.metric in known]
+
+
+def _applies(spec: MetricSpec, scenario: Scenario, trace: Trace) -> bool:
+    """Whether a metric can occur in a scenario at all; where not, there is no observation of it."""
+    if spec is specs.TAKEOVER:
+        return bool(scenario.pauses)
+    return trace.meta.cold if spec is specs.COLD_START else True
 
 
 _TURN_TAKING = (
@@ -123,13 +132,13 @@ def _turn_taking(observer: Observer, turn: Turn, trace: Trace, heard: Evidence) 
     _events(observer, turn, spans, reaction)
     if reaction.outcome is not TurnOutcome.RESPONDED or reaction.span is None:
         reason = f"no answer to time: {reaction.outcome}"
-        for spec in (
+        timed = [
             specs.RESPONSE_ONSET_AUDIO,
             specs.RESPONSE_ONSET_HEARD,
             specs.FIRST_AUDIBLE,
             specs.FIRST_WORD,
-            specs.COLD_START,
-        ):
+        ]
+        for spec in timed + ([specs.COLD_START] if trace.meta.cold else []):
             observer.unmeasured(spec, reason)
         return
     onset_s = reaction.span.start_s
@@ -137,9 +146,7 @@ def _turn_taking(observer: Observer, turn: Turn, trace: Trace, heard: Evidence) 
     heard_s = heard_time_s(trace.meta, onset_s)
     observer.value(specs.RESPONSE_ONSET_HEARD, 1000 * (heard_s - turn.end_s), (turn.end_s, heard_s))
     _first_sound(observer, turn, trace, heard)
-    if not trace.meta.cold:
-        observer.unmeasured(specs.COLD_START, "the target was warm")
-    else:
+    if trace.meta.cold:  # a warm session is no failed measurement of a cold start: it is none
         wall_ms = trace.meta.open_wall_ms + 1000 * (heard_s - turn.end_s)
         observer.value(specs.COLD_START, wall_ms, (turn.end_s, heard_s))
 
@@ -153,7 +160,8 @@ def _events(
     observer.value(specs.ALREADY_SPEAKING, float(already), evidence)
     if already:
         reason = "already speaking when the turn began"
-        for spec in (specs.RESPONSE_RATE, specs.INTERRUPTION, specs.TAKEOVER):
+        unseen = [specs.RESPONSE_RATE, specs.INTERRUPTION]
+        for spec in unseen + ([specs.TAKEOVER] if turn.pauses else []):
             observer.unmeasured(spec, reason)
         return
     responded = reaction.outcome is TurnOutcome.RESPONDED
@@ -169,8 +177,7 @@ def _events(
         shown = (cut.start_s, cut.end_s) if cut else evidence
         observer.value(specs.INTERRUPTION, float(cut is not None), shown)
     if not turn.pauses:
-        observer.unmeasured(specs.TAKEOVER, "the turn has no pause")
-        return
+        return  # nothing to take over in: not a failed measurement, none
     took = turns.takeover_onset(turn, spans)
     pause = turn.pauses[0]
     observer.value(

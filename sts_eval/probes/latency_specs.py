@@ -10,6 +10,7 @@ _VAD = "voice activity judge, refined to 10 ms by energy"
 
 RESPONSE_ONSET_AUDIO = MetricSpec(
     name="response_onset_audio_ms",
+    code="sts_eval.metrics.turns:response_onset_s",
     title="Response onset, audio clock",
     unit="ms",
     direction="lower",
@@ -30,6 +31,7 @@ RESPONSE_ONSET_AUDIO = MetricSpec(
 )
 RESPONSE_ONSET_HEARD = MetricSpec(
     name="response_onset_heard_ms",
+    code="sts_eval.trace:heard_frame_s",
     title="Response onset as heard",
     unit="ms",
     direction="lower",
@@ -49,6 +51,7 @@ RESPONSE_ONSET_HEARD = MetricSpec(
 )
 RESPONSE_RATE = MetricSpec(
     name="response_rate",
+    code="sts_eval.metrics.turns:react",
     title="Turns answered",
     unit="ratio",
     direction="higher",
@@ -66,6 +69,7 @@ RESPONSE_RATE = MetricSpec(
 )
 ALREADY_SPEAKING = MetricSpec(
     name="already_speaking_rate",
+    code="sts_eval.metrics.turns:react",
     title="Already speaking",
     unit="ratio",
     direction="lower",
@@ -83,6 +87,7 @@ ALREADY_SPEAKING = MetricSpec(
 )
 INTERRUPTION = MetricSpec(
     name="agent_interruption_rate",
+    code="sts_eval.metrics.turns:interruption_onset",
     title="Agent cuts the user off",
     unit="ratio",
     direction="lower",
@@ -100,6 +105,7 @@ INTERRUPTION = MetricSpec(
 )
 TAKEOVER = MetricSpec(
     name="takeover_in_pause_rate",
+    code="sts_eval.metrics.turns:takeover_onset",
     title="Takes the turn in a pause",
     unit="ratio",
     direction="lower",
@@ -117,6 +123,7 @@ TAKEOVER = MetricSpec(
 )
 FIRST_AUDIBLE = MetricSpec(
     name="first_audible_audio_ms",
+    code="sts_eval.metrics.signal:first_audible_s",
     title="First audible sample",
     unit="ms",
     direction="lower",
@@ -150,6 +157,7 @@ FIRST_WORD = MetricSpec(
 )
 DROPOUTS = MetricSpec(
     name="dropout_rate",
+    code="sts_eval.metrics.signal:dropouts",
     title="Speech with holes",
     unit="ratio",
     direction="lower",
@@ -166,6 +174,7 @@ DROPOUTS = MetricSpec(
 )
 ECHO = MetricSpec(
     name="echo_rate",
+    code="sts_eval.metrics.signal:echo_correlation",
     title="Echo of the user",
     unit="ratio",
     direction="lower",
@@ -184,6 +193,7 @@ ECHO = MetricSpec(
 )
 STAGE_COMPUTE = MetricSpec(
     name="stage_compute_ms",
+    only_by="stage",
     title="Compute by stage",
     unit="ms",
     direction="lower",

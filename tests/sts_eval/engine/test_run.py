@@ -100,7 +100,7 @@ def test_a_run_leaves_everything_it_promises(suite, tmp_path):
     onset = {o.scenario_id: o.value for o in record.observations if "onset_audio" in o.metric}
     assert all(value == pytest.approx(320, abs=15) for value in onset.values())
     cold = [o for o in record.observations if o.metric.startswith("cold")]
-    assert [o.status for o in cold] == [Status.MEASURED, *[Status.UNMEASURED] * 3]
+    assert [o.status for o in cold] == [Status.MEASURED]  # the others were warm
     trace = load_trace(folder / record.scenarios[0].trace)
     assert trace.user.size == trace.agent.size == round(trace.meta.seconds * 24_000)
 
