@@ -15,6 +15,7 @@ WavLM, HuBERT or wav2vec 2.0 folder of Hugging Face `transformers` instead.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,8 @@ from sts_core.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_of
 
 TEACHER_RATE_HZ = 16_000
 DEFAULT_TEACHER = "moonshine-base-en"
+PIECE_FRAMES = 200  # of 80 ms
+CONTEXT_FRAMES = 25
 
 
 class TeacherError(ValueError):
@@ -80,20 +83,31 @@ def pool_to_frames(
     return (weights @ features).astype(np.float32)
 
 
-class MoonshineTeacher:
-    """The encoder of Moonshine base-en, one onnxruntime thread.
+def in_pieces(
+    audio: NDArray[np.float32], hear: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Features [T, D] of a recording of any length, heard `PIECE_FRAMES` at a time.
 
-    Long recordings are heard in pieces of `PIECE_S` with `CONTEXT_S` of context on both sides: its
-    attention was trained on short utterances, and its cost grows with the square of their length.
+    Each piece is heard with `CONTEXT_FRAMES` around it, which are then dropped: these encoders were
+    trained on short utterances, and their cost grows with the square of the length.
     """
+    frames, pieces = frames_of(audio.size), []
+    for first in range(0, frames, PIECE_FRAMES):
+        last = min(first + PIECE_FRAMES, frames)
+        left, right = max(0, first - CONTEXT_FRAMES), last + CONTEXT_FRAMES
+        heard = hear(audio[left * FRAME_SAMPLES : right * FRAME_SAMPLES])
+        pieces.append(heard[first - left : last - left])
+    return np.concatenate(pieces)
+
+
+class MoonshineTeacher:
+    """The encoder of Moonshine base-en, one onnxruntime thread."""
 
     name = DEFAULT_TEACHER
     dim = 416
     STRIDE_SAMPLES = 384  # at 16 kHz
-    FIELD_SAMPLES = 895  # one output sees 127 + 64 * (7 - 1 + 3 * (3 - 1)) samples, rounded to it
+    FIELD_SAMPLES = 895  # one output sees 127 + 64 * (7 - 1) + 192 * (3 - 1) samples
     MIN_SAMPLES = 2_048
-    PIECE_FRAMES = 200  # of 80 ms
-    CONTEXT_FRAMES = 25
 
     @cached_property
     def _session(self) -> Any:
@@ -111,17 +125,9 @@ class MoonshineTeacher:
 
     def features(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         """Audio float32 [S] at 24 kHz -> features [T, 416] at 12.5 Hz."""
-        frames = frames_of(audio.size)
-        pieces = []
-        for first in range(0, frames, self.PIECE_FRAMES):
-            last = min(first + self.PIECE_FRAMES, frames)
-            left = max(0, first - self.CONTEXT_FRAMES)
-            right = min(frames, last + self.CONTEXT_FRAMES)
-            heard = self._hear(audio[left * FRAME_SAMPLES : right * FRAME_SAMPLES], right - left)
-            pieces.append(heard[first - left : last - left])
-        return np.concatenate(pieces)
+        return in_pieces(audio, self._hear)
 
-    def _hear(self, audio: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+    def _hear(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         import soxr
 
         sound = soxr.resample(audio, SAMPLE_RATE_HZ, TEACHER_RATE_HZ).astype(np.float32)  # [S']
@@ -130,7 +136,7 @@ class MoonshineTeacher:
         centres_s = (
             np.arange(output.shape[1]) * self.STRIDE_SAMPLES + self.FIELD_SAMPLES / 2
         ) / TEACHER_RATE_HZ
-        return pool_to_frames(output[0], centres_s, frames)
+        return pool_to_frames(output[0], centres_s, frames_of(audio.size))
 
 
 class HuggingFaceTeacher:
@@ -167,6 +173,9 @@ class HuggingFaceTeacher:
 
     def features(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         """Audio float32 [S] at 24 kHz -> features [T, dim] at 12.5 Hz."""
+        return in_pieces(audio, self._hear)
+
+    def _hear(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         import soxr
         import torch
 

@@ -66,7 +66,7 @@ def test_it_predicts_the_teacher_s_clusters(
         with torch.inference_mode():
             right += int((student.to_clusters(student(audio))[0].argmax(-1) == wanted).sum())
         frames += length
-    assert right / frames > 0.25  # blind: about 2 %
+    assert right / frames > 0.15  # blind: about 2 %
 
 
 def test_streaming_equals_offline(
