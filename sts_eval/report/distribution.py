@@ -11,7 +11,7 @@ from sts_eval.report import numbers, plots
 from sts_eval.report.gates import Limits, is_share, unwanted
 from sts_eval.report.plots import Axis
 
-MOST_DOTS = 1500
+MOST_DOTS = 600
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sts_eval.gate_grammar import Gate, GateSyntaxError, parse_gate
 from sts_eval.metric import MetricSpec
@@ -117,8 +117,6 @@ def gate_rows(record: RunRecord) -> list[GateRow]:
 
 def overall(record: RunRecord, rows: list[GateRow]) -> Overall:
     """The run's verdict in words that need no knowledge of the harness."""
-    failed = [row for row in rows if row.verdict.outcome is Outcome.FAIL]
-    undecided = [row for row in rows if row.verdict.outcome is Outcome.INCONCLUSIVE]
     broken = sum(scenario.status == "error" for scenario in record.scenarios)
     said = counted(len(record.scenarios), "scenario")
     if record.state == "partial":
@@ -127,6 +125,17 @@ def overall(record: RunRecord, rows: list[GateRow]) -> Overall:
     if record.exit_code == EXIT_TARGET_FAILED:
         sentence = f"The target or the harness failed in {broken:,} of {said}."
         return Overall("error", "Error", sentence)
+    verdict = _by_gates(rows, said)
+    if not broken:
+        return verdict
+    return replace(
+        verdict, sentence=f"{verdict.sentence} {counted(broken, 'scenario')} ended in an error."
+    )
+
+
+def _by_gates(rows: list[GateRow], said: str) -> Overall:
+    failed = [row for row in rows if row.verdict.outcome is Outcome.FAIL]
+    undecided = [row for row in rows if row.verdict.outcome is Outcome.INCONCLUSIVE]
     if failed:
         sentence = _failures(failed, len(rows))
         if undecided:

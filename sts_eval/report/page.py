@@ -1,4 +1,4 @@
-"""What every page has in common: templates, the one style sheet and script, and its defences.
+"""What every page has in common: templates, one style sheet and one script, and its defences.
 
 A page is one file that needs nothing else. Everything in it that came from a suite, a target or a
 judge is untrusted:
@@ -25,6 +25,7 @@ from markupsafe import Markup, escape
 
 from sts_eval.report import numbers
 
+_SCRIPTS = ("common.js", "player.js", "timeline.js", "page.js")  # later ones use earlier ones
 # Characters that could end the block or a line of script, in their JSON spelling.
 _JSON_ESCAPES = {
     "<": "\\u003c",
@@ -37,7 +38,7 @@ _JSON_ESCAPES = {
 
 def render(template: str, context: Mapping[str, Any]) -> str:
     """Render a page template with the style sheet, the script and the policy that admits them."""
-    style, script = _asset("report.css"), _asset("report.js")
+    style, script = _asset("report.css"), "".join(_asset(name) for name in _SCRIPTS)
     policy = "; ".join(
         [
             "default-src 'none'",

@@ -64,6 +64,8 @@ class JudgeRow:
     """One measured error rate of a judge."""
 
     title: str
+    statistic: str
+    conditions: str
     value: str
     interval: str
     n: int
@@ -190,11 +192,11 @@ def _filter_choices(record: RunRecord) -> list[tuple[str, list[str]]]:
 
 def _judge_row(estimate: Estimate) -> JudgeRow:
     share = estimate.statistic == "rate" or estimate.metric.endswith("_rate")
-    name = numbers.statistic_name(estimate.statistic)
-    conditions = ", ".join(numbers.condition(*item) for item in estimate.slice.items())
-    title = estimate.metric.replace("_", " ")
+    words = estimate.metric.removesuffix(f"_{estimate.unit}").split("_")
     return JudgeRow(
-        title=" - ".join(part for part in (title, name, conditions) if part),
+        title=" ".join(numbers.condition_name(words[0]).split() + words[1:]),
+        statistic=numbers.statistic_name(estimate.statistic) or "rate",
+        conditions=", ".join(estimate.slice.values()),
         value=numbers.quantity(estimate.value, estimate.unit, share=share),
         interval=numbers.interval(estimate.lo, estimate.hi, estimate.unit, share=share),
         n=estimate.n,

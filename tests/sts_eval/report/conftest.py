@@ -168,7 +168,13 @@ def _scenario(index: int, folder: Path) -> tuple[ScenarioResult, list[Observatio
         )
     save_trace(
         Trace(
-            meta=TraceMeta(scenario={"id": stem}, clock="lockstep", seed=17, seconds=SECONDS),
+            meta=TraceMeta(
+                schema="sts-eval/trace/1",
+                scenario={"id": stem},
+                clock="lockstep",
+                seed=17,
+                seconds=SECONDS,
+            ),
             user=user,
             agent=agent,
         ),

@@ -388,3 +388,18 @@ def test_readable_without_javascript(report: Path, open_page: Callable[..., Any]
     assert card(page).get_by_text("counts against a gate").is_visible()
     assert page.locator("#filters").is_hidden()
     assert page.locator("button:visible").count() == 0
+
+
+def test_the_policy_stops_what_escaping_would_have_missed(
+    report: Path, browser: Any, tmp_path: Path
+) -> None:
+    intruder = """<script>window.intruded = 1</script>
+      <img src="x" onerror="window.intruded = 2"><a id="bait" href="javascript:intruded = 3">x</a>"""
+    altered = report.read_text(encoding="utf-8").replace("</main>", intruder + "</main>")
+    (tmp_path / "altered.html").write_text(altered, encoding="utf-8")
+    page = browser.new_page()
+    page.goto((tmp_path / "altered.html").as_uri())
+    page.locator("#bait").click()
+    assert page.locator("#theme").is_visible()  # our own script ran
+    assert page.evaluate("() => window.intruded") is None
+    page.close()

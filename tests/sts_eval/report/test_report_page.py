@@ -82,6 +82,14 @@ def test_all_gates_met(run: tuple[RunRecord, Path]) -> None:
     )
 
 
+def test_errors_are_in_the_first_sentence_and_listed(run: tuple[RunRecord, Path]) -> None:
+    run[0].scenarios[0].status = "error"
+    run[0].scenarios[0].error = "the target exited with status 1"
+    text = Elements(build_report(*run, MUTE)).text
+    assert "1 scenario ended in an error." in text
+    assert "Scenarios in error af_nova-question-000 the target exited with status 1" in text
+
+
 def test_every_number_stands_with_its_interval_and_n(run: tuple[RunRecord, Path]) -> None:
     text = Elements(build_report(*run, MUTE)).text
     assert "830 ms 706 to 930 ms 7" in text
@@ -252,7 +260,7 @@ def test_comparison_holds_both_sides(tmp_path: Path, run_factory: RunFactory) ->
     a, b = run_factory(tmp_path / "a"), run_factory(tmp_path / "b")
     b.target["name"] = "core"
     b.observations = [
-        each.model_copy(update={"value": each.value + 90 + i})
+        each.model_copy(update={"value": (each.value or 0) + 90 + i})
         if each.metric == "response_onset_audio_ms" and each.status is Status.MEASURED
         else each
         for i, each in enumerate(b.observations)
