@@ -394,7 +394,8 @@ def test_the_policy_stops_what_escaping_would_have_missed(
     report: Path, browser: Any, tmp_path: Path
 ) -> None:
     intruder = """<script>window.intruded = 1</script>
-      <img src="x" onerror="window.intruded = 2"><a id="bait" href="javascript:intruded = 3">x</a>"""
+      <img src="x" onerror="window.intruded = 2">
+      <a id="bait" href="javascript:intruded = 3">x</a>"""
     altered = report.read_text(encoding="utf-8").replace("</main>", intruder + "</main>")
     (tmp_path / "altered.html").write_text(altered, encoding="utf-8")
     page = browser.new_page()
