@@ -14,6 +14,7 @@ from sts_eval.units import SAMPLE_RATE_HZ
 BLOCK_SAMPLES = SAMPLE_RATE_HZ // 100  # 10 ms
 AUDIBLE_DBFS = -50.0
 DROPOUT_MIN_S = 0.02
+DROPOUT_MAX_S = 0.4  # longer silence after a sharp edge is a turn that was broken off
 DROPOUT_EDGE_DBFS = -36.0
 DIGITAL_SILENCE = 2.0 / 32768  # one step of 16 bit, and its rounding
 ECHO_RATE_HZ = 8_000
@@ -36,7 +37,7 @@ def first_audible_s(audio: Samples, from_s: float) -> float | None:
 
 
 def dropouts(audio: Samples) -> list[tuple[float, float]]:
-    """Holes in speech: digital silence of 20 ms to 1 s with sharp edges, as (start_s, end_s).
+    """Holes in speech: digital silence of 20 to 400 ms with sharp edges, as (start_s, end_s).
 
     Speech fades; a lost or late frame does not. An edge is sharp when the 2.5 ms next to the
     silence are louder than -36 dBFS; a hole has at least one sharp edge and sound on both sides.
@@ -45,7 +46,7 @@ def dropouts(audio: Samples) -> list[tuple[float, float]]:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(np.int8)))
     found = []
     for start, end in edges.reshape(-1, 2):
-        if not DROPOUT_MIN_S * SAMPLE_RATE_HZ <= end - start <= SAMPLE_RATE_HZ:
+        if not DROPOUT_MIN_S <= (end - start) / SAMPLE_RATE_HZ <= DROPOUT_MAX_S:
             continue
         before, after = _edge_dbfs(audio, start, -1), _edge_dbfs(audio, end, +1)
         if start > 0 and end < audio.size and max(before, after) > DROPOUT_EDGE_DBFS:

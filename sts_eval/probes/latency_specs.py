@@ -164,7 +164,7 @@ DROPOUTS = MetricSpec(
     statistics=("rate",),
     version=1,
     meaning="The share of scenarios in which the agent's speech has holes: lost or late frames.",
-    method="1 when the agent's track holds digital silence of 20 ms to 1 s with a sharp edge"
+    method="1 when the agent's track holds digital silence of 20 to 400 ms with a sharp edge"
     " (louder"
     " than -36 dBFS within 2.5 ms of it) between sounds.",
     limits="A hole that falls on a quiet moment of the speech is not seen.",
