@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sts_eval.baseline import accept
 from sts_eval.compare import compare
 from sts_eval.observation import Outcome, Status
 from sts_eval.record import Mark, RunRecord, Word, load_run
@@ -96,6 +97,15 @@ def test_every_number_stands_with_its_interval_and_n(run: tuple[RunRecord, Path]
     assert "p95 of 7 observations has no upper bound" in text
     assert "1 not measured: no agent speech" in text
     assert "20 ms 17 to 22.4 ms 7" in text  # the judge's error
+
+
+def test_the_accepted_baseline_is_drawn_beside_the_run(run: tuple[RunRecord, Path]) -> None:
+    record, folder = run
+    assert "baseline p95:" not in Elements(build_report(record, folder, MUTE)).text
+    record.baseline = accept(record)
+    text = Elements(build_report(record, folder, MUTE)).text
+    assert "baseline p95: 1,751 ms" in text
+    assert "Baseline 830 ms." in text
 
 
 def test_links_inside_the_page_have_a_target(run: tuple[RunRecord, Path]) -> None:
