@@ -124,8 +124,8 @@ def segments(spans: Sequence[Interval]) -> list[Interval]:
 
 
 def without_loop(tokens: Sequence[int]) -> int:
-    """How many tokens to keep when the end is one unit (up to 12 tokens) said 4 times or more."""
-    for unit in range(1, 13):
+    """How many tokens to keep when the end is one unit of tokens said 4 times or more."""
+    for unit in range(1, len(tokens) // MIN_REPEATS + 1):
         tail = list(tokens[-unit:])
         repeats = 1
         while list(tokens[-unit * (repeats + 1) : -unit * repeats]) == tail:

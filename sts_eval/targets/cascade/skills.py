@@ -44,7 +44,7 @@ _SUMS: Final[tuple[tuple[str, str], ...]] = (
     (r"multiply (?P<a>.+) (?:by|and|with) (?P<b>.+)", "times"),
     (r"(?P<a>.+) (?:plus) (?P<b>.+)", "plus"),
     (r"(?P<a>.+) (?:minus) (?P<b>.+)", "minus"),
-    (r"(?P<a>.+) (?:times|multiplied by) (?P<b>.+)", "times"),
+    (r"(?P<a>.+) (?:times|time's|multiplied by) (?P<b>.+)", "times"),
 )
 _COMPUTE: Final[dict[str, Callable[[int, int], int]]] = {
     "plus": lambda a, b: a + b,
@@ -52,7 +52,7 @@ _COMPUTE: Final[dict[str, Callable[[int, int], int]]] = {
     "times": lambda a, b: a * b,
 }
 _REPEAT: Final = re.compile(
-    r"(?:.* )?(?:repeat (?:after|of) me|say the word|can you say|please say) (?P<w>.+)"
+    r"(?:.* )?(?:repeat (?:after|of) me|say the word|(?:can|and) you say|please say) (?P<w>.+)"
 )
 
 
@@ -115,14 +115,14 @@ class Knowledge:
     """Known sayings and what to answer to each."""
 
     def __init__(self, entries: list[tuple[str, str]]) -> None:
-        self._entries = [(frozenset(normalise(said)), answer) for said, answer in entries]
+        self._entries = [(_stems(normalise(said)), answer) for said, answer in entries]
         count = Counter(word for words, _ in self._entries for word in words)
         self._weight = {word: math.log(1 + len(self._entries) / n) for word, n in count.items()}
         self._rare = math.log(1 + len(self._entries))
 
     def lookup(self, words: list[str]) -> str:
         """The answer to the most similar saying, or that it is not known."""
-        asked = frozenset(words)
+        asked = _stems(words)
         weigh = self._sum(asked)
         score, answer = 0.0, UNKNOWN
         for known, reply in self._entries:
@@ -134,6 +134,11 @@ class Knowledge:
     def _sum(self, words: frozenset[str]) -> float:
         # in a fixed order: floats do not add up the same in every order
         return math.fsum(self._weight.get(word, self._rare) for word in words)
+
+
+def _stems(words: list[str]) -> frozenset[str]:
+    """Words without the possessive: recognisers add and drop it."""
+    return frozenset(word.removesuffix("'s") for word in words)
 
 
 @lru_cache(maxsize=1)
