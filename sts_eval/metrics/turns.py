@@ -94,6 +94,14 @@ def takeover_onset(turn: Turn, agent: Sequence[Span]) -> Span | None:
     return None
 
 
+def answer_from_s(turn: Turn, agent: Sequence[Span]) -> float:
+    """From when on a sound belongs to the answer: not before the allowed overlap, and not before
+    the end of what the agent had been saying until then."""
+    earliest_s = turn.end_s - ALLOWED_OVERLAP_S
+    before = [span.end_s for span in agent if span.start_s < earliest_s]
+    return max([earliest_s, *before])
+
+
 def speaking_at(agent: Sequence[Span], moment_s: float) -> Span | None:
     """The agent span that holds a moment, or None."""
     return next((span for span in agent if span.start_s <= moment_s < span.end_s), None)

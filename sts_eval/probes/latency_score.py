@@ -188,7 +188,7 @@ def _events(
 
 
 def _first_sound(observer: Observer, turn: Turn, trace: Trace, heard: Evidence) -> None:
-    from_s = turn.end_s - turns.ALLOWED_OVERLAP_S
+    from_s = turns.answer_from_s(turn, heard.agent_spans)
     audible_s = signal.first_audible_s(trace.agent, from_s)
     if audible_s is None:
         observer.unmeasured(specs.FIRST_AUDIBLE, "nothing reaches -50 dBFS")

@@ -146,7 +146,9 @@ class _Numbers:
     ) -> None:
         self.spec, self.limits = spec, limits
         self.estimates = [each for each in record.estimates if each.metric == spec.name]
-        self.whole = [each for each in self.estimates if not each.slice]
+        # a metric that is estimated per stage has no whole: its stages stand in for it
+        own = {spec.only_by} if spec.only_by else set()
+        self.whole = [each for each in self.estimates if set(each.slice) == own]
         self.verdicts = [each for each in record.verdicts if each.metric == spec.name]
         self.baseline = baseline_values(record, spec.name)
         if is_share(spec):
@@ -179,7 +181,7 @@ def _section(view: _Numbers, made: list[tuple[Point, float]], missing: list[str]
     return MetricSection(
         spec=view.spec,
         anchor=metric_anchor(view.spec.name),
-        headline=[row for row in rows if row.label in gated] or rows[:1],
+        headline=[row for row in rows if row.label in gated] or _first(view, rows),
         contract=_contract(view.spec),
         outcomes=_outcomes(view.verdicts),
         distribution=figure,
@@ -189,6 +191,13 @@ def _section(view: _Numbers, made: list[tuple[Point, float]], missing: list[str]
         slices=_slices(view),
         missing=missing,
     )
+
+
+def _first(view: _Numbers, rows: list[IntervalRow]) -> list[IntervalRow]:
+    """The first statistic: of the whole, or of each stage."""
+    first = view.spec.statistics[0]
+    chosen = [row for row, each in zip(rows, view.whole, strict=True) if each.statistic == first]
+    return chosen or rows[:1]
 
 
 def _outcomes(verdicts: Sequence[Verdict]) -> list[Outcome]:
@@ -218,7 +227,7 @@ def _statistic_label(statistic: str) -> str:
 
 
 def _statistic(estimate: Estimate) -> str:
-    return _statistic_label(estimate.statistic)
+    return ", ".join([*estimate.slice.values(), _statistic_label(estimate.statistic)])
 
 
 def _row(estimate: Estimate, label: str, scale: Scale, view: _Numbers) -> IntervalRow:
@@ -243,7 +252,7 @@ def _row(estimate: Estimate, label: str, scale: Scale, view: _Numbers) -> Interv
 
 
 def _slices(view: _Numbers) -> list[SliceTable]:
-    sliced = [each for each in view.estimates if each.slice]
+    sliced = [each for each in view.estimates if each.slice and each not in view.whole]
     available = list(dict.fromkeys(each.statistic for each in sliced))
     if not available:
         return []

@@ -48,6 +48,11 @@ def test_interruption_is_inside_the_turn_but_not_in_its_pauses():
     assert turns.interruption_onset(PAUSED, spans((2.0, 2.3))) is None
 
 
+def test_the_answer_begins_after_what_was_said_before():
+    assert turns.answer_from_s(TURN, spans((3.4, 4.0))) == 2.5
+    assert turns.answer_from_s(TURN, spans((1.5, 2.9), (3.4, 4.0))) == 2.9
+
+
 def test_takeover_is_an_onset_inside_a_pause():
     assert turns.takeover_onset(PAUSED, spans((2.0, 2.3))).start_s == 2.0
     assert turns.takeover_onset(PAUSED, spans((1.7, 2.3))) is None
