@@ -131,7 +131,7 @@ FIRST_AUDIBLE = MetricSpec(
     version=1,
     meaning="When the agent's track first carries any sound after the turn, speech or not.",
     method="Start of the first 10 ms block at or above -50 dBFS from 0.5 s before the turn's end"
-    " on.",
+    " on, and after what the agent had been saying until then.",
     limits="A breath or a click counts. Compare with the first word.",
     origin=_TURN_END,
     endpoint="first 10 ms of the agent's track at or above -50 dBFS",

@@ -177,7 +177,8 @@ def _section(view: _Numbers, made: list[tuple[Point, float]], missing: list[str]
     gated = [_statistic_label(name) for name in view.gated()]
     figure = None
     if not share:
-        figure = distribution(made, view.whole, view.baseline, view.limits, view.scale)
+        summarised = [] if view.spec.only_by else view.whole  # no line for a mix of stages
+        figure = distribution(made, summarised, view.baseline, view.limits, view.scale)
     return MetricSection(
         spec=view.spec,
         anchor=metric_anchor(view.spec.name),
