@@ -94,7 +94,7 @@ class MoonshineModel:
             )
             self.pieces = read_tokenizer((folder / "tokenizer.bin").read_bytes())
             weights = read_decoder(folder / "decoder_model_merged.ort")
-        except (OSError, RuntimeError, KeyError, IndexError) as error:
+        except Exception as error:  # onnxruntime's errors have no base class of their own
             raise ModelFileError(f"moonshine model in {folder.name}: {error}") from error
         self._embedding, self._norm, self._layers = weights
 

@@ -7,6 +7,7 @@ the agent talks, `barge_in_ms` of speech in the turn is a barge-in.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,6 +18,7 @@ from sts_eval.target import Samples
 START_CHUNKS: Final = 3
 HYSTERESIS: Final = 0.15
 MAX_TURN_S: Final = 30.0
+MAX_TURN_CHUNKS: Final = round(MAX_TURN_S / CHUNK_S)
 
 
 @dataclass(frozen=True)
@@ -30,17 +32,23 @@ class EndpointSettings:
 
 @dataclass(frozen=True)
 class TurnState:
-    """Where the listener is; times in seconds since the session's first sample.
+    """Where the listener is, counted in chunks of 32 ms since the session's first sample.
 
-    rising: chunks in a row above the threshold while no turn is open; start_s: begin of the open
-    turn, None between turns; speech_s: speech in it; last_speech_s: end of its last speech.
+    rising: chunks in a row above the threshold while no turn is open; start: first chunk of the
+    open turn, None between turns; speech: chunks of speech in it; quiet_from: the chunk after its
+    last speech.
     """
 
     chunks: int = 0
     rising: int = 0
-    start_s: float | None = None
-    speech_s: float = 0.0
-    last_speech_s: float = 0.0
+    start: int | None = None
+    speech: int = 0
+    quiet_from: int = 0
+
+    @property
+    def start_s(self) -> float | None:
+        """Begin of the open turn, seconds."""
+        return None if self.start is None else self.start * CHUNK_S
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ class Listener:
     def barges_in(self, state: ListenerState) -> bool:
         """Whether the open turn holds enough speech to stop the agent."""
         turn = state.turn
-        return turn.start_s is not None and turn.speech_s * 1000 >= self.settings.barge_in_ms
+        return turn.start is not None and 1000 * CHUNK_S * turn.speech >= self.settings.barge_in_ms
 
 
 def follow(
@@ -97,25 +105,22 @@ def follow(
 ) -> tuple[Heard, TurnState]:
     """Advance by some chunks; at most one turn begins and one ends in a frame."""
     heard = Heard()
+    silence_chunks = math.ceil(settings.endpoint_ms / 1000 / CHUNK_S)
     for p in probabilities:
-        now_s = (state.chunks + 1) * CHUNK_S
-        state = replace(state, chunks=state.chunks + 1)
-        start_s = state.start_s
-        if start_s is None:
+        now = state.chunks + 1
+        state = replace(state, chunks=now)
+        start = state.start
+        if start is None:
             rising = state.rising + 1 if p >= settings.threshold else 0
             state = replace(state, rising=rising)
             if rising == START_CHUNKS:
-                speech_s = rising * CHUNK_S
-                state = replace(
-                    state, start_s=now_s - speech_s, speech_s=speech_s, last_speech_s=now_s
-                )
+                state = replace(state, start=now - rising, speech=rising, quiet_from=now)
                 heard = replace(heard, began_s=state.start_s)
             continue
         if p >= settings.threshold - HYSTERESIS:
-            state = replace(state, speech_s=state.speech_s + CHUNK_S, last_speech_s=now_s)
-        silent_ms = 1000 * (now_s - state.last_speech_s)
-        if silent_ms >= settings.endpoint_ms or now_s - start_s >= MAX_TURN_S:
-            turn = Turn(start_s, state.last_speech_s, now_s, state.speech_s)
+            state = replace(state, speech=state.speech + 1, quiet_from=now)
+        if now - state.quiet_from >= silence_chunks or now - start >= MAX_TURN_CHUNKS:
+            turn = Turn(*(n * CHUNK_S for n in (start, state.quiet_from, now, state.speech)))
             heard = replace(heard, ended=turn)
-            state = TurnState(chunks=state.chunks)
+            state = TurnState(chunks=now)
     return heard, state

@@ -58,6 +58,9 @@ class CascadeTarget:
                 f"cascade: unknown recogniser {self.asr!r}{nearest(str(self.asr), RECOGNISERS)}"
             )
 
+        if self.chat_url:
+            self._chat(seed=0)  # an address that cannot be used is refused here
+
     def describe(self) -> dict[str, Any]:
         """Name, version, settings and the versions of the models."""
         described = {key: getattr(self, key) for key in self.__dataclass_fields__}
@@ -88,16 +91,15 @@ class CascadeTarget:
         """The models are shared by the process and stay."""
 
     def _responder(self, seed: int) -> Responder:
-        if not self.chat_url:
-            return SkillResponder()
-        return ChatResponder(
-            ChatSettings(
-                url=self.chat_url,
-                model=self.chat_model,
-                key_env=self.chat_key_env,
-                timeout_s=self.chat_timeout_s,
-                seed=seed,
-            )
+        return ChatResponder(self._chat(seed)) if self.chat_url else SkillResponder()
+
+    def _chat(self, seed: int) -> ChatSettings:
+        return ChatSettings(
+            url=self.chat_url,
+            model=self.chat_model,
+            key_env=self.chat_key_env,
+            timeout_s=self.chat_timeout_s,
+            seed=seed,
         )
 
 
