@@ -62,7 +62,7 @@ class Registry:
             raise RegistryError(f"unknown {self.what} {name!r}{nearest(name, self._entries)}")
         entry = self._entries[name]
         try:
-            return load_attribute(entry.path)
+            return _import(entry.path)
         except ModuleNotFoundError as error:
             hint = f": pip install 'sts-eval[{entry.extra}]'" if entry.extra else ""
             raise RegistryError(
@@ -71,7 +71,16 @@ class Registry:
 
 
 def load_attribute(path: str) -> Any:
-    """Import "package.module:attribute"."""
+    """Import a user's "package.module:attribute"; whatever goes wrong is a RegistryError."""
+    try:
+        return _import(path)
+    except RegistryError:
+        raise
+    except Exception as error:
+        raise RegistryError(f"{path!r} cannot be imported: {error}") from error
+
+
+def _import(path: str) -> Any:
     module, _, attribute = path.partition(":")
     if not module or not attribute:
         raise RegistryError(f"{path!r} is not of the form module:attribute")
