@@ -34,7 +34,7 @@ _UNITS: tuple[dict[str, float], ...] = (
 )
 _BASELINE = re.compile(r"no\s+worse\s+than\s+baseline(\s+by\b)?")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_NAME = re.compile(r"[A-Za-z_]\w*")
+_NAME = re.compile(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
 _STATISTIC = re.compile(r"[A-Za-z]+(\d+(\.\d+)?)?")
 _UNIT = re.compile(r"\S+")
 _SPACE = re.compile(r"\s*")

@@ -24,7 +24,7 @@ from sts_eval import __version__
 from sts_eval.engine.scoring import JudgeNames, Scored, score_all
 from sts_eval.engine.supervisor import run_jobs
 from sts_eval.engine.worker import Done, Job, WorkerConfig
-from sts_eval.observation import Verdict
+from sts_eval.observation import Observation, Verdict
 from sts_eval.probes import PlanContext, Planned, plan_all
 from sts_eval.record import RunRecord, save_run
 from sts_eval.scenario import Plan
@@ -311,7 +311,9 @@ def _assemble(plan: RunPlan, suite: Suite, scored: list[Scored], *, complete: bo
     from sts_eval.stats import estimate_all, slices_by
 
     observations = [item for score in scored for item in score.observations]
-    specs = list(suite.metrics.values())
+    seen = {item.metric for item in observations}
+    # metrics of a task (`scorer/task/name`) whose folder is not there are not part of this run
+    specs = [spec for spec in suite.metrics.values() if "/" not in spec.name or spec.name in seen]
     slices: list[dict[str, str]] = [{}]
     for key in (*suite.model.slices, "stage"):
         slices += slices_by(observations, [key])
@@ -334,7 +336,7 @@ def _assemble(plan: RunPlan, suite: Suite, scored: list[Scored], *, complete: bo
         scenarios=[score.result for score in scored],
         observations=observations,
         estimates=estimates,
-        notes=_notes(plan, scored, complete),
+        notes=[*_notes(plan, scored, complete), *_kind_notes(suite, observations)],
     )
 
 
@@ -352,6 +354,17 @@ def _notes(plan: RunPlan, scored: list[Scored], complete: bool) -> list[str]:
     if plan.limit is not None:
         notes.append(f"Limited to {len(plan.plans)} scenarios of the suite.")
     return notes
+
+
+def _kind_notes(suite: Suite, observations: list[Observation]) -> list[str]:
+    """What the scenario kinds themselves have to say about a run (`notes`, if they offer it)."""
+    kinds: dict[str, Any] = {kind.name: kind for kind, _ in suite.blocks}
+    return [
+        note
+        for kind in kinds.values()
+        if hasattr(kind, "notes")
+        for note in kind.notes(observations)
+    ]
 
 
 def judge(record: RunRecord, suite: Suite, baseline: Path | None) -> list[Verdict]:

@@ -74,21 +74,25 @@ def score_trace(path: Path, judges: JudgeNames) -> Scored:
         kind = KINDS[scenario.kind]()
     except (ValueError, KeyError) as error:
         raise TraceError(f"{path.name}: not a scenario of this version: {error}") from error
-    heard = listen(trace, judges) if trace.meta.status == "ok" else Evidence(())
+    known = getattr(kind, "known_words", None)  # a transcript that came with the recording
+    words = known(scenario) if known else None
+    heard = listen(trace, judges, words) if trace.meta.status == "ok" else Evidence(())
     return Scored(
         _result(path, scenario, trace, heard, kind.marks(scenario, trace)),
         kind.score(scenario, trace, heard),
     )
 
 
-def listen(trace: Trace, judges: JudgeNames) -> Evidence:
-    """What the judges hear on the agent's track."""
+def listen(trace: Trace, judges: JudgeNames, words: tuple[Word, ...] | None = None) -> Evidence:
+    """What the judges hear on the agent's track; with `words` given no ASR judge runs."""
     from sts_eval.judges import JudgeError, load_asr, load_vad
     from sts_eval.judges.cache import cached
 
     vad = load_vad(judges.vad)
     spans: Any = cached(vad, trace.agent, lambda: vad.speech_spans(trace.agent))
     agent_spans = tuple(Span(start_s=a, end_s=b, label="agent") for a, b in spans)
+    if words is not None:
+        return Evidence(agent_spans, words, " ".join(word.text.strip() for word in words))
     if judges.asr == "none":
         return Evidence(agent_spans, asr_error="no ASR judge was asked for")
     try:

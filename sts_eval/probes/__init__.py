@@ -88,9 +88,16 @@ def _latency_pause() -> Kind:
     return QuestionWithPauseKind()
 
 
+def _full_duplex_bench() -> Kind:
+    from sts_eval.probes.full_duplex_bench import FullDuplexBenchKind
+
+    return FullDuplexBenchKind()
+
+
 KINDS: dict[str, Callable[[], Kind]] = {
     "question": _latency,
     "question_with_pause": _latency_pause,
+    "full_duplex_bench": _full_duplex_bench,
 }
 
 

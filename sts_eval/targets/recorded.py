@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from sts_eval.probes import KINDS
+from sts_eval.probes.full_duplex_bench_files import find_items
 from sts_eval.scenario import Plan, Scenario
 from sts_eval.target import Samples, Session, SessionSetup, TargetError
 from sts_eval.trace import Span, Trace, TraceMeta, silence
@@ -31,17 +33,6 @@ from sts_eval.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_for
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 MAX_JSON_BYTES = 10_000_000
-FDB_TASKS = (
-    "candor_pause_handling",
-    "candor_turn_taking",
-    "icc_backchannel",
-    "synthetic_pause_handling",
-    "synthetic_user_interruption",
-    "user_interruption",
-    "user_backchannel",
-    "talking_to_other",
-    "background_speech",
-)
 
 
 class RecordedTarget:
@@ -64,7 +55,12 @@ class RecordedTarget:
         return {"name": self.name, "folder": self._folder.name}
 
     def plans(self, blocks: Sequence[tuple[Any, Any]]) -> list[Plan]:
-        """One plan per recording, scored as the first kind of the suite. Raises TargetError."""
+        """One plan per recording, scored as the first kind of the suite. Raises TargetError.
+
+        A kind that knows its own layout (`plan_recordings`, `read_recording`) reads it itself.
+        """
+        if hasattr(blocks[0][0], "plan_recordings"):
+            return [p for kind, block in blocks for p in kind.plan_recordings(block, self._folder)]
         kind = blocks[0][0].name
         found = [*self._fdb_items(), *self._pair_items()]
         if not found:
@@ -85,16 +81,10 @@ class RecordedTarget:
         """Nothing to free."""
 
     def _fdb_items(self) -> list[tuple[str, dict[str, Any]]]:
-        items = []
-        for task in FDB_TASKS:
-            for folder in sorted(self._folder.glob(f"**/{task}")):
-                if len(folder.relative_to(self._folder).parts) > 3:
-                    continue
-                for item in sorted(path for path in folder.iterdir() if path.is_dir()):
-                    if (item / "input.wav").exists():
-                        recipe = {"task": task, "item": str(item.relative_to(self._folder))}
-                        items.append((f"{task}.{item.name}", recipe))
-        return items
+        return [
+            (item.id, {"task": item.task, "item": str(item.folder.relative_to(self._folder))})
+            for item in find_items(self._folder)
+        ]
 
     def _pair_items(self) -> list[tuple[str, dict[str, Any]]]:
         items = []
@@ -109,6 +99,10 @@ class RecordedTarget:
         """Read one recording as a trace; an unreadable one becomes an error trace."""
         from sts_eval.audio import AudioError
 
+        own: Any = KINDS[plan.kind]()
+        if hasattr(own, "read_recording"):
+            trace: Trace = own.read_recording(plan, self._folder)
+            return trace
         meta = TraceMeta(
             schema="sts-eval/trace/1", scenario={}, clock="recorded", seed=0, status="ok"
         )
