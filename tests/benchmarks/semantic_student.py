@@ -10,8 +10,8 @@ FOLDER is a corpus in held-out voices (rows with English phonemes, split "heldou
                          hidden (35 %, spans of four) and in the others, beside the share of the
                          most frequent cluster (what a blind guess would get)
 
-Intervals are 95 %: over its utterances for one voice (Wilson's where they count as right or wrong),
-over voices for all of them.
+Intervals are 95 %: cluster bootstrap over its utterances for one voice and over voices for all (for
+retrieval Wilson's, at the number of independent observations that the voices leave).
 The texts of the project's own stimuli occur in the training corpus too, in other voices: this
 measures hearing new voices, not new sentences.
 """
@@ -34,28 +34,35 @@ from sts_core.semantic.teacher import load_teacher
 from sts_core.semantic.weights import load_student
 from sts_core.units import FRAME_SAMPLES, frames_of
 from sts_eval.stats.bootstrap import Resampled, resample, weighted_mean
-from sts_eval.stats.proportions import Bounds, wilson
+from sts_eval.stats.proportions import Bounds, effective_n, rate_bounds
 
 Count = tuple[float, float]  # events, of how many
 
 
 def pooled(groups: dict[str, list[Count]], seed: int = 5) -> dict[str, float]:
     """Events / total over groups (voices, or utterances of one voice), with its 95 % interval."""
-    sums = np.array([sum(count[0] for count in counts) for counts in groups.values()])
-    sizes = np.array([sum(count[1] for count in counts) for counts in groups.values()])
-    kept = sizes > 0
-    sums, sizes = sums[kept], sizes[kept]
-    point = float(sums.sum() / sizes.sum()) if sizes.sum() else float("nan")
-    if (sizes == 1).all() and len(sizes):
-        bounds = wilson(float(sums.sum()), float(sizes.sum()))
-    elif len(sizes) > 1:
+    counts = [(name, *count) for name, group in groups.items() for count in group if count[1]]
+    if not counts:
+        return {"value": float("nan"), "lo": float("nan"), "hi": float("nan"), "n": 0}
+    owner = np.unique([name for name, _, _ in counts], return_inverse=True)[1]  # [counts]
+    events = np.array([event for _, event, _ in counts])
+    sizes = np.array([size for _, _, size in counts]).astype(np.int64)
+    total, clusters = int(sizes.sum()), int(owner.max()) + 1
+    point = float(events.sum() / total)
+    if (sizes == 1).all():
+        right = events.astype(np.int64)
+        bounds = rate_bounds(int(right.sum()), len(right), effective_n(right, owner))
+    elif clusters > 1:
+        sums, per_cluster = np.zeros(clusters), np.zeros(clusters, np.int64)
+        np.add.at(sums, owner, events)
+        np.add.at(per_cluster, owner, sizes)
         rng = np.random.default_rng(seed)
-        draws = resample(rng, len(sizes), lambda weight: weighted_mean(weight, sums, sizes))
-        bounds = Resampled(point, draws, len(sizes)).bounds()
+        draws = resample(rng, clusters, lambda drawn: weighted_mean(drawn, sums, per_cluster))
+        bounds = Resampled(point, draws, clusters).bounds()
     else:
         bounds = Bounds(None, None)
     lo, hi = (float("nan") if bound is None else min(1.0, max(0.0, bound)) for bound in bounds)
-    return {"value": point, "lo": lo, "hi": hi, "n": int(sizes.sum())}
+    return {"value": point, "lo": lo, "hi": hi, "n": total}
 
 
 def by_voice(
