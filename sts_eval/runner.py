@@ -27,7 +27,7 @@ from sts_eval.engine.worker import Done, Job, WorkerConfig
 from sts_eval.observation import Observation, Verdict
 from sts_eval.probes import PlanContext, Planned, plan_all
 from sts_eval.record import RunRecord, save_run
-from sts_eval.scenario import Plan
+from sts_eval.scenario import Plan, unrendered
 from sts_eval.suite import Suite, load_suite
 from sts_eval.trace import Trace, TraceMeta, save_trace, silence, write_text_atomic
 
@@ -257,8 +257,8 @@ def _save_failure(traces: Path, plan: RunPlan, suite: Suite, job: Job, done: Don
     context = PlanContext(stimuli, plan.seed, suite.model.cluster)
     try:
         rendered = kinds[job.plan.kind].render(job.plan, context)
-    except Exception as error:
-        raise RunError(f"scenario {job.plan.id!r} cannot be rendered: {error}") from error
+    except Exception:  # whatever is wrong with it, the scenario has failed already
+        rendered = unrendered(job.plan)
     meta = TraceMeta(
         schema="sts-eval/trace/1",
         scenario=rendered.scenario.model_dump(mode="json"),

@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from sts_eval.target import Samples
-from sts_eval.trace import Span
+from sts_eval.trace import Span, silence
+from sts_eval.units import FRAME_SAMPLES
 
 
 class Plan(BaseModel):
@@ -55,6 +56,20 @@ class Scenario(BaseModel):
     turn_end_s: float
     listen_s: float
     expected: dict[str, Any] = {}
+
+
+def unrendered(plan: Plan) -> Rendered:
+    """What stands in for a scenario that could not be rendered: one silent frame, no user."""
+    scenario = Scenario(
+        id=plan.id,
+        kind=plan.kind,
+        title=plan.id,
+        cluster=plan.id,
+        user_spans=[Span(start_s=0.0, end_s=0.0)],
+        turn_end_s=0.0,
+        listen_s=0.0,
+    )
+    return Rendered(scenario, silence(FRAME_SAMPLES))
 
 
 @dataclass(frozen=True)

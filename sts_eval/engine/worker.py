@@ -17,7 +17,7 @@ from typing import Any
 
 from sts_eval.clock import Recording, drive_lockstep, drive_paced, new_recording
 from sts_eval.probes import KINDS, Kind, PlanContext, derive_seed
-from sts_eval.scenario import Plan, Rendered
+from sts_eval.scenario import Plan, Rendered, unrendered
 from sts_eval.target import PacedSession, SessionSetup, Target, TargetError
 from sts_eval.trace import Trace, TraceMeta, save_trace
 from sts_eval.units import SAMPLE_RATE_HZ
@@ -93,7 +93,12 @@ class _Worker:
     def run(self, job: Job) -> Done:
         """Run one scenario and write its trace, whatever happens to the target."""
         self.alive()
-        rendered = self.render(job.plan)
+        unusable = ""
+        try:
+            rendered = self.render(job.plan)
+        except Exception as error:  # a damaged stimulus: this scenario's failure, not the run's
+            rendered = unrendered(job.plan)
+            unusable = f"stimulus: {error}"
         seed = derive_seed(self.config.seed, job.plan.id)
         meta = TraceMeta(
             schema="sts-eval/trace/1",
@@ -105,7 +110,10 @@ class _Worker:
         )
         recording = new_recording(rendered.user)
         try:
-            self._drive(rendered, meta, recording)
+            if unusable:
+                meta.status, meta.error = "error", unusable
+            else:
+                self._drive(rendered, meta, recording)
         except TargetError as error:
             meta.status, meta.error = "error", f"target: {error}"
         except Exception as error:  # whatever a target raises is its failure, not the harness's

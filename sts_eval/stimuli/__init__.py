@@ -59,10 +59,17 @@ class Stimulus:
         return load_audio(self.path, max_seconds=MAX_STIMULUS_S)
 
     def speech(self) -> Samples:
-        """The clip from its first to its last sound: its ends are the true ends of the speech."""
+        """The clip from its first to its last sound: its ends are the true ends of the speech.
+
+        Raises AudioError, also for a silent clip.
+        """
+        from sts_eval.audio import SILENCE_DBFS, AudioError, rms_dbfs
         from sts_eval.stimuli.conditions import trim
 
-        return trim(self.audio())
+        clip = self.audio()
+        if rms_dbfs(clip) <= SILENCE_DBFS:
+            raise AudioError(f"{self.path.name}: digital silence, there is no speech in it")
+        return trim(clip)
 
     def expected(self) -> dict[str, Any]:
         """What a right answer to it holds, as far as the manifest says."""

@@ -9,7 +9,9 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from sts_eval import runner
 from sts_eval.observation import Status
@@ -152,6 +154,37 @@ def test_a_broken_target_costs_its_scenario_and_not_the_run(
     estimate = next(e for e in record.estimates if e.key == "response_rate.rate" and not e.slice)
     assert (estimate.n, estimate.n_error) == (3, 1)
     assert record.exit_code == 4
+
+
+def test_stimuli_of_any_rate_run_and_damaged_ones_cost_their_scenario(suite, tmp_path, stimuli):
+    folder = tmp_path / "voices"
+    folder.mkdir()
+    speech = stimuli.items[0].audio()
+    contents = {
+        "8k": (speech[::3], 8_000),
+        "stereo48k": (np.repeat(speech, 2)[:, None].repeat(2, axis=1), 48_000),
+        "44k": (
+            np.interp(np.arange(speech.size * 1.8375) / 1.8375, np.arange(speech.size), speech),
+            44_100,
+        ),
+        "nan": (np.full(24_000, np.nan, np.float32), 24_000),
+        "empty": (np.zeros(0, np.float32), 24_000),
+        "silent": (np.zeros(24_000, np.float32), 24_000),
+    }
+    rows = []
+    for name, (samples, rate_hz) in contents.items():
+        soundfile.write(folder / f"{name}.wav", samples, rate_hz, subtype="FLOAT")
+        rows.append({"id": name, "voice": name, "path": f"{name}.wav"})
+    (folder / "corrupt.wav").write_bytes(b"RIFF\x00\x00garbage")
+    rows.append({"id": "corrupt", "voice": "corrupt", "path": "corrupt.wav"})
+    with (folder / "manifest.jsonl").open("w") as manifest:
+        for row in rows:
+            manifest.write(json.dumps(row | {"text": "?", "kind": "fact", "seconds": 1.0}) + "\n")
+    _, record = run(suite, tmp_path, stimuli=folder)
+    errors = {s.id.partition(".")[0]: s.error for s in record.scenarios}
+    assert {name for name, error in errors.items() if not error} == {"8k", "stereo48k", "44k"}
+    for name in ("nan", "empty", "silent", "corrupt"):
+        assert errors[name].startswith("stimulus: "), errors
 
 
 def test_kill_9_and_resume_equal_an_uninterrupted_run(suite, tmp_path):
