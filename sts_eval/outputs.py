@@ -188,7 +188,7 @@ def console_table(record: RunRecord, console: Console | None = None) -> None:
             continue
         brackets = interval_brackets(item.lo, item.hi, share=item.statistic == "rate")
         counts = (str(item.n), str(item.n_unmeasured), str(item.n_error))
-        row = (item.key, f"{_value(item)} {brackets}", *counts)
+        row = (_in_lines(item.key), f"{_value(item)} {brackets}", *counts)
         numbers.add_row(*(Text(plain(cell)) for cell in row))
     out.print(numbers)
     for verdict in record.verdicts:
@@ -202,6 +202,12 @@ def console_table(record: RunRecord, console: Console | None = None) -> None:
     for scenario in broken[:MOST_ERRORS]:
         out.print(Text(plain(f"error        {scenario.id}: {scenario.error}"), style="red"))
     out.print(Text(plain(f"{_title(record)}: {headline(record)}"), style="bold"))
+
+
+def _in_lines(key: str) -> str:
+    """A metric's key; a long one is broken after its last slash, to leave room for values."""
+    head, slash, tail = key.rpartition("/")
+    return f"{head}/\n  {tail}" if slash and len(key) > 30 else key
 
 
 def plain(text: str) -> str:
