@@ -149,8 +149,12 @@ def build(
 
     Raises:
         ManifestError: a source has no usable manifest.
+        CacheError: two sources have the same folder name.
     """
-    splits, exclude = tuple(splits), tuple(exclude)
+    splits, exclude, sources = tuple(splits), tuple(exclude), tuple(sources)
+    names = [source.resolve().name for source in sources]
+    if len(set(names)) < len(names):
+        raise CacheError(f"corpora are told apart by folder name, and two share one: {names}")
     wanted = [
         (source, row)
         for source in sources

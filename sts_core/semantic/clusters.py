@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sts_core.checkpoint import WeightsError, load_weights, save_weights
 from sts_core.data.cache import CacheError, SpeechCache, voices_in_turn
+from sts_core.nn.quantise import kmeans
 
 CLUSTERS_KIND = "sts-core teacher clusters"
 DEFAULT_CLUSTERS = (
@@ -35,33 +36,20 @@ class Clusters(NamedTuple):
     def assign(self, features: Tensor) -> Tensor:
         """The nearest centroid of each row: [N, D] -> int64 [N]."""
         x = (features.float() - self.mean) / self.scale
-        return _nearest(x, self.centroids)
+        # |x|^2 is the same for every centroid and drops out of the comparison
+        return (x @ self.centroids.T - 0.5 * self.centroids.square().sum(dim=1)).argmax(dim=1)
 
 
-def _nearest(x: Tensor, centroids: Tensor) -> Tensor:
-    # |x|^2 is the same for every centroid and drops out of the comparison
-    return (centroids.square().sum(dim=1) - 2 * x @ centroids.T).argmin(dim=1)
-
-
-def kmeans(features: Tensor, clusters: int, *, seed: int, rounds: int = 25) -> Clusters:
-    """Lloyd's algorithm on [N, D] from random rows; an empty cluster restarts at a random row.
+def cluster(features: Tensor, clusters: int, *, seed: int, rounds: int = 25) -> Clusters:
+    """K-means of feature frames [N, D], reproducible under a seed.
 
     Raises:
-        ValueError: fewer rows than clusters.
+        ValueError: fewer frames than clusters.
     """
-    if len(features) < clusters:
-        raise ValueError(f"{len(features)} feature frames cannot make {clusters} clusters")
-    generator = torch.Generator().manual_seed(seed)
     mean, scale = features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
-    x = (features - mean) / scale
-    centroids = x[torch.randperm(len(x), generator=generator)[:clusters]].clone()
-    for _ in range(rounds):
-        nearest = _nearest(x, centroids)
-        counts = torch.bincount(nearest, minlength=clusters)
-        sums = torch.zeros_like(centroids).index_add_(0, nearest, x)
-        centroids = sums / counts.clamp(min=1)[:, None]
-        empty = (counts == 0).nonzero().flatten()
-        centroids[empty] = x[torch.randint(len(x), (len(empty),), generator=generator)]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        centroids = kmeans((features - mean) / scale, clusters, rounds)
     return Clusters(centroids, mean, scale)
 
 

@@ -42,7 +42,7 @@ from sts_core.data.cache import SpeechCache, teacher_meta
 from sts_core.semantic.batches import IGNORED, Batch, Sampler, make_batch, span_mask
 from sts_core.semantic.clusters import (
     Clusters,
-    kmeans,
+    cluster,
     load_clusters,
     sample_features,
     save_clusters,
@@ -193,7 +193,7 @@ def get_clusters(config: SemanticConfig, cache: SpeechCache, run: Path) -> Clust
         features = sample_features(cache, config.cluster_frames, seed=config.seed)
         meta = teacher_meta(cache.folder)
         assert meta is not None  # there are features
-        made = kmeans(features, config.student.clusters, seed=config.seed)
+        made = cluster(features, config.student.clusters, seed=config.seed)
         save_clusters(file, made, meta["name"])
     return load_clusters(file)
 

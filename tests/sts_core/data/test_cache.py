@@ -145,6 +145,13 @@ def test_damage_is_named(source: Path, tmp_path: Path) -> None:
         SpeechCache.open(folder)
 
 
+def test_two_corpora_of_one_name_are_refused(source: Path, tmp_path: Path) -> None:
+    twin = tmp_path / "elsewhere" / "own"
+    twin.mkdir(parents=True)
+    with pytest.raises(CacheError, match="two share one"):
+        build(tmp_path / "cache", [source, twin])
+
+
 def test_voices_take_turns() -> None:
     rows = [{"voice": "many"}] * 50 + [{"voice": "few"}] * 5
     order = list(voices_in_turn(rows, seed=1))

@@ -11,7 +11,7 @@ import torch
 from sts_core.data.augment import AugmentConfig
 from sts_core.data.cache import SpeechCache
 from sts_core.semantic.batches import IGNORED, Sampler, in_batches, make_batch, span_mask
-from sts_core.semantic.clusters import Clusters, kmeans, sample_features
+from sts_core.semantic.clusters import Clusters, cluster, sample_features
 from sts_core.semantic.phonemes import labels_of
 from sts_core.units import FRAME_SAMPLES, frames_of
 
@@ -20,7 +20,7 @@ OFF = AugmentConfig(rate=0, gain=0, band=0, room=0, second=0, noise=0, silence=0
 
 @pytest.fixture(scope="module")
 def clusters(speech_cache: SpeechCache) -> Clusters:
-    return kmeans(sample_features(speech_cache, 10_000, seed=0), 16, seed=0)
+    return cluster(sample_features(speech_cache, 10_000, seed=0), 16, seed=0)
 
 
 def test_kmeans_finds_separated_groups() -> None:
@@ -28,11 +28,11 @@ def test_kmeans_finds_separated_groups() -> None:
     centres = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
     truth = torch.arange(300) % 3
     points = centres[truth] + 0.1 * torch.randn(300, 2, generator=generator)
-    found = kmeans(points, 3, seed=4).assign(points)
+    found = cluster(points, 3, seed=4).assign(points)
     groups = {(int(a), int(b)) for a, b in zip(truth, found, strict=True)}
     assert len(groups) == 3  # each true group is one cluster, and each cluster one group
-    with pytest.raises(ValueError, match="2 feature frames cannot make 3 clusters"):
-        kmeans(points[:2], 3, seed=0)
+    with pytest.raises(ValueError, match="k-means needs at least 3 points, got 2"):
+        cluster(points[:2], 3, seed=0)
 
 
 def test_large_dimensions_do_not_decide_alone() -> None:
@@ -42,13 +42,13 @@ def test_large_dimensions_do_not_decide_alone() -> None:
     small = truth.float() * 2 - 1 + 0.05 * torch.randn(400, generator=generator)
     large = 1_000 * torch.randn(400, generator=generator)
     points = torch.stack([small, small, small, large], dim=1)
-    found = kmeans(points, 2, seed=0).assign(points)
+    found = cluster(points, 2, seed=0).assign(points)
     agreement = (found == truth).float().mean().item()
     assert max(agreement, 1 - agreement) > 0.95
 
 
 def test_kmeans_is_reproducible(speech_cache: SpeechCache, clusters: Clusters) -> None:
-    again = kmeans(sample_features(speech_cache, 10_000, seed=0), 16, seed=0)
+    again = cluster(sample_features(speech_cache, 10_000, seed=0), 16, seed=0)
     torch.testing.assert_close(again.centroids, clusters.centroids, atol=0, rtol=0)
     features = sample_features(speech_cache, 10_000, seed=0)
     assert len(clusters.assign(features).unique()) > 12
