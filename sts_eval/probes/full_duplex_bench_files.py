@@ -78,7 +78,7 @@ def read_facts(item: Item, root: Path) -> dict[str, Any]:
     if item.task in PAUSE_TASKS:
         facts["pauses"] = _timestamps(item.folder / "pause.json")
     elif item.task in TURN_TASKS:
-        facts["turn_end_s"] = _timestamps(item.folder / "turn_taking.json")[0][0]
+        facts["turn_end_s"] = _first_start(item.folder / "turn_taking.json")
     elif item.task in INTERRUPTION_TASKS:
         facts["event_s"] = _timestamps(item.folder / "interrupt.json")[0]
     elif item.task in V15_TASKS:
@@ -130,12 +130,25 @@ def load_json(path: Path) -> Any:
         raise TargetError(f"{path.name}: not readable JSON: {error}") from error
 
 
-def _timestamps(path: Path) -> list[list[float]]:
+def _stamps(path: Path) -> list[Any]:
+    """The `timestamp` of each entry, unchecked."""
     body = load_json(path)
     if not isinstance(body, list) or not body:
         raise TargetError(f"{path.name}: expected a list with at least one entry")
-    stamps = [entry.get("timestamp") if isinstance(entry, dict) else None for entry in body]
-    return [_interval(stamp, f"{path.name}: timestamp") for stamp in stamps]
+    return [entry.get("timestamp") if isinstance(entry, dict) else None for entry in body]
+
+
+def _timestamps(path: Path) -> list[list[float]]:
+    return [_interval(stamp, f"{path.name}: timestamp") for stamp in _stamps(path)]
+
+
+def _first_start(path: Path) -> float:
+    """Start of the first entry: all that the published code looks at."""
+    where = f"{path.name}: timestamp"
+    start_s = _pair(_stamps(path)[0], where)[0]
+    if start_s is None or start_s < 0:
+        raise TargetError(f"{where}: the entry needs a start")
+    return start_s
 
 
 def _event(path: Path) -> list[float]:
@@ -146,12 +159,17 @@ def _event(path: Path) -> list[float]:
 
 
 def _interval(value: Any, where: str) -> list[float]:
-    if not isinstance(value, list) or len(value) != 2:
-        raise TargetError(f"{where}: expected [start, end] in seconds, not {_short(value)}")
-    start_s, end_s = (_seconds(part, where) for part in value)
+    start_s, end_s = _pair(value, where)
     if start_s is None or end_s is None or not 0 <= start_s <= end_s:
         raise TargetError(f"{where}: {_short(value)} is not an interval")
     return [start_s, end_s]
+
+
+def _pair(value: Any, where: str) -> tuple[float | None, float | None]:
+    """[start, end] in seconds, either possibly null."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise TargetError(f"{where}: expected [start, end] in seconds, not {_short(value)}")
+    return _seconds(value[0], where), _seconds(value[1], where)
 
 
 def _seconds(value: Any, where: str) -> float | None:
@@ -175,9 +193,7 @@ def _chunks(path: Path) -> list[list[Any]]:
         stamp = chunk.get("timestamp") if isinstance(chunk, dict) else None
         if not isinstance(text, str):
             raise TargetError(f"{where}: `text` is not a string")
-        if not isinstance(stamp, list) or len(stamp) != 2:
-            raise TargetError(f"{where}: `timestamp` is {_short(stamp)}, expected [start, end]")
-        rows.append([text[:MAX_TEXT], *(_seconds(part, where) for part in stamp)])
+        rows.append([text[:MAX_TEXT], *_pair(stamp, f"{where}: timestamp")])
     return rows
 
 

@@ -60,7 +60,7 @@ def disagreement_notes(observations: Sequence[Observation]) -> list[str]:
     notes = []
     for task, items in by_task.items():
         apart = [item for item in items if item.value]
-        head = f"{task}: the two scorers disagree on {len(apart)} of {len(items)} items"
+        head = f"{task}: the two scorers disagree on {len(apart)} of {_items(len(items))}"
         listed = [f"{item.scenario_id} ({item.reason})" for item in apart[:MOST_LISTED]]
         rest = len(apart) - len(listed)
         more = f" ... and {rest} more: see {DISAGREEMENT.name} in run.json" if rest else ""
@@ -73,11 +73,16 @@ def word_notes(observations: Sequence[Observation]) -> list[str]:
     words = {item.scenario_id: item.slices.get("words", "") for item in observations}
     count = Counter(words.values())
     notes = []
-    if count["output.json"]:
-        notes.append(f"Words of {count['output.json']} items are those of their output.json.")
-    if count["ASR judge"]:
+    if given := count["output.json"]:
+        notes.append(f"The words of {_items(given)} are those of output.json.")
+    if judged := count["ASR judge"]:
+        verb = "has" if judged == 1 else "have"
         notes.append(
-            f"{count['ASR judge']} items have no output.json: their words are those of the ASR"
-            " judge, not of the recogniser with which numbers were published."
+            f"{_items(judged)} {verb} no output.json: the words are those of the ASR judge, not of"
+            " the recogniser with which numbers were published."
         )
     return notes
+
+
+def _items(count: int) -> str:
+    return f"{count} item{'' if count == 1 else 's'}"
