@@ -48,7 +48,8 @@ class TargetEvent:
     """Something the target reports about itself.
 
     name: dotted, e.g. "stage.asr", "text", "heard", "endpoint".
-    data: JSON-serialisable; stage events hold `compute_ms` (wall) and, where known, `audio_ms`.
+    data: JSON-serialisable; stage events hold `compute_ms` (wall) and,
+        where the stage waits for audio as an end-pointer does, `wait_ms` (audio clock).
     """
 
     name: str

@@ -52,12 +52,11 @@ def _all() -> tuple[MetricSpec, ...]:
             *compat.backchannel_specs(task, "_assumed_16k"),
         ]
         found += strict.backchannel_specs(task)
-    for task in layout.V15_TASKS:
-        found += compat.interval_specs(task)
     for task in layout.DIRECTED_TASKS:
+        found += compat.interval_specs(task)
         found += [*strict.turn_specs(task, "the interruption"), *strict.yield_specs(task)]
     for task in layout.NON_DIRECTED_TASKS:
-        found += strict.selectivity_specs(task)
+        found += [*compat.interval_specs(task), *strict.selectivity_specs(task)]
     return tuple(found)
 
 

@@ -122,6 +122,7 @@ _TURN_TAKING = (
     specs.TAKEOVER,
     specs.FIRST_AUDIBLE,
     specs.FIRST_WORD,
+    specs.STAGE_LATENCY,
     specs.COLD_START,
 )
 
@@ -137,6 +138,7 @@ def _turn_taking(observer: Observer, turn: Turn, trace: Trace, heard: Evidence) 
             specs.RESPONSE_ONSET_HEARD,
             specs.FIRST_AUDIBLE,
             specs.FIRST_WORD,
+            specs.STAGE_LATENCY,
         ]
         for spec in timed + ([specs.COLD_START] if trace.meta.cold else []):
             observer.unmeasured(spec, reason)
@@ -146,6 +148,7 @@ def _turn_taking(observer: Observer, turn: Turn, trace: Trace, heard: Evidence) 
     heard_s = heard_time_s(trace.meta, onset_s)
     observer.value(specs.RESPONSE_ONSET_HEARD, 1000 * (heard_s - turn.end_s), (turn.end_s, heard_s))
     _first_sound(observer, turn, trace, heard)
+    _stage_latencies(observer, turn, trace.meta, onset_s)
     if trace.meta.cold:  # a warm session is no failed measurement of a cold start: it is none
         wall_ms = trace.meta.open_wall_ms + 1000 * (heard_s - turn.end_s)
         observer.value(specs.COLD_START, wall_ms, (turn.end_s, heard_s))
@@ -251,6 +254,21 @@ def _stages(observer: Observer, meta: TraceMeta) -> None:
         observer.value(specs.STAGE_COMPUTE, compute_ms, (event.t_s, event.t_s), stage=stage)
     if not found:
         observer.unmeasured(specs.STAGE_COMPUTE, "the target reports no stages")
+
+
+def _stage_latencies(observer: Observer, turn: Turn, meta: TraceMeta, onset_s: float) -> None:
+    """The last event of each stage before the answer: waiting plus computing."""
+    last = {
+        event.name.removeprefix("stage."): event
+        for event in meta.events
+        if event.name.startswith("stage.") and event.t_s <= onset_s + FRAME_S
+    }
+    if not last:
+        observer.unmeasured(specs.STAGE_LATENCY, "the target reports no stages")
+    for stage, event in last.items():
+        added_ms = _number(event.data.get("wait_ms", event.data.get("compute_ms")))
+        if added_ms is not None:
+            observer.value(specs.STAGE_LATENCY, added_ms, (turn.end_s, onset_s), stage=stage)
 
 
 def _number(value: object) -> float | None:

@@ -165,8 +165,7 @@ DROPOUTS = MetricSpec(
     version=1,
     meaning="The share of scenarios in which the agent's speech has holes: lost or late frames.",
     method="1 when the agent's track holds digital silence of 20 to 400 ms with a sharp edge"
-    " (louder"
-    " than -36 dBFS within 2.5 ms of it) between sounds.",
+    " (louder than -36 dBFS within 2.5 ms of it) between sounds.",
     limits="A hole that falls on a quiet moment of the speech is not seen.",
     clock="audio",
     resolution_ms=2.5,
@@ -204,6 +203,25 @@ STAGE_COMPUTE = MetricSpec(
     limits="Self-reported by the target. Waiting (end-pointing) is in the audio-clock onset, not"
     " here.",
     clock="wall",
+    source="target events `stage.*`",
+)
+STAGE_LATENCY = MetricSpec(
+    name="stage_latency_ms",
+    only_by="stage",
+    title="What each stage adds to the wait",
+    unit="ms",
+    direction="lower",
+    statistics=("p50", "p95"),
+    version=1,
+    meaning="Where the time between the user's last sound and the answer goes, stage by stage.",
+    method="Of the last event of each stage before the answer: `wait_ms` (audio clock) where the"
+    " stage waits for audio, as an end-pointer does, else `compute_ms` (wall).",
+    limits="Self-reported by the target. The stages of a turn add up to about its heard onset; the"
+    " rest is the 80 ms grid and what the target does not report.",
+    origin=_TURN_END,
+    endpoint=_ONSET,
+    clock="heard",
+    resolution_ms=80.0,
     source="target events `stage.*`",
 )
 PUSH_P50 = MetricSpec(
@@ -289,6 +307,7 @@ LATENCY_METRICS = (
     FIRST_WORD,
     DROPOUTS,
     ECHO,
+    STAGE_LATENCY,
     STAGE_COMPUTE,
     PUSH_P50,
     PUSH_P95,

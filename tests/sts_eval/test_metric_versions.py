@@ -1,8 +1,8 @@
 """A metric whose code changes must change its version: otherwise `compare` would mix two meanings.
 
 The golden file holds, per metric, its version and a hash of its function and of everything that
-function calls in its own module (comments and docstrings aside). After a deliberate change raise the
-version in the metric's contract and run `python tests/sts_eval/test_metric_versions.py`.
+function calls in its own module (comments and docstrings aside). After a deliberate change raise
+the version in the metric's contract and run `python tests/sts_eval/test_metric_versions.py`.
 """
 
 import ast
@@ -66,10 +66,11 @@ def test_code_and_version_change_together():
 
 def test_the_hash_sees_code_and_not_words(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
+    rest = "    return g(x)\ndef g(x):\n    return LIMIT\n"
     bodies = {
-        "words_a": 'LIMIT = 3\ndef f(x):\n    """One."""\n    return g(x)\ndef g(x):\n    return LIMIT\n',
-        "words_b": "LIMIT = 3\ndef f(x):\n    # two\n    return g(x)\ndef g(x):\n    return LIMIT\n",
-        "words_c": "LIMIT = 4\ndef f(x):\n    return g(x)\ndef g(x):\n    return LIMIT\n",
+        "words_a": 'LIMIT = 3\ndef f(x):\n    """One."""\n' + rest,
+        "words_b": "LIMIT = 3\ndef f(x):\n    # two\n" + rest,
+        "words_c": "LIMIT = 4\ndef f(x):\n" + rest,
     }
     for name, body in bodies.items():
         (tmp_path / f"{name}.py").write_text(body)

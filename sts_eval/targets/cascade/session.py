@@ -7,9 +7,9 @@ for `barge_in_ms`, it falls silent at once. When the user goes on within `RESUME
 taken for finished (a pause), both parts are heard as one turn.
 
 Events: `speech_start`, `stage.endpoint`, `stage.asr`, `heard`, `stage.responder`, `stage.tts`,
-`barge_in`. Stage events hold `compute_ms` (wall) and `audio_ms` (audio clock): for the end-pointer
-the silence it waited for, for the recogniser the length of the turn, for the voice that of the
-sentence.
+`barge_in`. Stage events hold `compute_ms` (wall); the end-pointer's also `wait_ms`, the silence it
+waited for (audio clock); the recogniser's and the voice's `audio_ms`, the length of the turn and of
+the sentence.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ class CascadeSession:
         audio = self._recall(start_s - PRE_ROLL_S, turn.end_s + POST_ROLL_S)
         text, asr_ms = _timed(lambda: self._parts.recogniser(audio))
         events = [
-            _stage("endpoint", self._vad_ms, 1000 * (turn.decided_s - turn.end_s)),
-            _stage("asr", asr_ms, 1000 * len(audio) / SAMPLE_RATE_HZ),
+            _stage("endpoint", self._vad_ms, wait_ms=1000 * (turn.decided_s - turn.end_s)),
+            _stage("asr", asr_ms, audio_ms=1000 * len(audio) / SAMPLE_RATE_HZ),
             TargetEvent("heard", {"text": text}),
         ]
         self._vad_ms = 0.0
@@ -139,7 +139,7 @@ class CascadeSession:
         first = not self._said
         sentences = self._sentences
         sentence, responder_ms = _timed(lambda: next(sentences, None))
-        events = [_stage("responder", responder_ms, None)] if first else []
+        events = [_stage("responder", responder_ms)] if first else []
         if sentence is None or not sentence.strip():
             self._sentences = None if sentence is None else self._sentences
             if sentence is None and self._history:
@@ -151,7 +151,11 @@ class CascadeSession:
         self._queued += len(audio)
         said = sentence.strip() + " "
         self._said += said
-        return said, audio, [*events, _stage("tts", tts_ms, 1000 * len(audio) / SAMPLE_RATE_HZ)]
+        return (
+            said,
+            audio,
+            [*events, _stage("tts", tts_ms, audio_ms=1000 * len(audio) / SAMPLE_RATE_HZ)],
+        )
 
     def _remember(self, frame: Samples) -> None:
         self._heard.append(np.array(frame, np.float32))
@@ -174,8 +178,6 @@ def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
     return result, 1000 * (time.perf_counter() - begin)
 
 
-def _stage(name: str, compute_ms: float, audio_ms: float | None) -> TargetEvent:
-    data = {"compute_ms": round(compute_ms, 3)}
-    if audio_ms is not None:
-        data["audio_ms"] = round(audio_ms, 1)
-    return TargetEvent(f"stage.{name}", data)
+def _stage(name: str, compute_ms: float, **times_ms: float) -> TargetEvent:
+    times = {key: round(value, 1) for key, value in times_ms.items()}
+    return TargetEvent(f"stage.{name}", {"compute_ms": round(compute_ms, 3), **times})

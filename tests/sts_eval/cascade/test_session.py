@@ -36,7 +36,7 @@ def test_it_answers_a_sum_aloud(cascade: Target, stimuli: Stimuli, converse: Cal
     stages = [name for _, name, _ in found.events if name.startswith("stage.")]
     assert stages == ["stage.endpoint", "stage.asr", "stage.responder", "stage.tts"]
     assert all(data["compute_ms"] >= 0 for _, name, data in found.events if name in stages)
-    assert found.data("stage.endpoint")[0]["audio_ms"] == pytest.approx(500, abs=32)
+    assert found.data("stage.endpoint")[0]["wait_ms"] == pytest.approx(500, abs=32)
 
 
 def test_same_input_and_seed_give_the_same_samples(

@@ -107,11 +107,15 @@ def observe(
         frame_push=[-1, *range(99)],
         open_wall_ms=2000.0,
         cold=cold,
-        events=[TraceEvent(t_s=3.2, name="stage.asr", data={"compute_ms": 120.0})],
+        events=[
+            TraceEvent(t_s=3.3, name="stage.endpoint", data={"compute_ms": 9.0, "wait_ms": 300.0}),
+            TraceEvent(t_s=3.3, name="stage.asr", data={"compute_ms": 120.0}),
+            TraceEvent(t_s=6.0, name="stage.asr", data={"compute_ms": 777.0}),  # a later turn
+        ],
     )
     heard = Evidence(spans, words)
     made = KINDS["question"]().score(SCENARIO, Trace(meta=meta, user=user, agent=agent), heard)
-    return {(o.metric, o.slices.get("stage", "")): o for o in made}
+    return {(o.metric, o.slices.get("stage", "")): o for o in reversed(made)}
 
 
 def test_a_plain_answer_has_every_number():
@@ -136,6 +140,8 @@ def test_a_plain_answer_has_every_number():
     for metric, value in expected.items():
         assert found[metric, ""].value == pytest.approx(value, abs=1e-3), metric
     assert found["stage_compute_ms", "asr"].value == 120.0
+    assert found["stage_latency_ms", "asr"].value == 120.0
+    assert found["stage_latency_ms", "endpoint"].value == 300.0
     assert found["response_onset_audio_ms", ""].span_s == (3.0, 3.4)
 
 
