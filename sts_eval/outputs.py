@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET
 
 from sts_eval.observation import Estimate, Outcome, Verdict
 from sts_eval.record import RunRecord
+from sts_eval.stats.summary import quantity
 from sts_eval.wording import interval_brackets, interval_words, quantity_words
 
 if TYPE_CHECKING:
@@ -138,8 +139,23 @@ def _gate_lines(record: RunRecord) -> list[str]:
     return [*lines, ""]
 
 
+def _shown(record: RunRecord) -> list[Estimate]:
+    """The estimates of the whole run; of each stage where a metric exists per stage only."""
+    only_by = {spec.name: spec.only_by for spec in record.metrics}
+    return [
+        item
+        for item in record.estimates
+        if list(item.slice) == [by for by in [only_by.get(item.metric, "")] if by]
+    ]
+
+
+def _key(item: Estimate) -> str:
+    """The name that gates use."""
+    return quantity(item.metric, item.statistic, item.slice)
+
+
 def _estimate_lines(record: RunRecord) -> list[str]:
-    whole = [item for item in record.estimates if not item.slice]
+    whole = _shown(record)
     if not whole:
         return []
     lines = [f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
@@ -183,12 +199,10 @@ def console_table(record: RunRecord, console: Console | None = None) -> None:
     numbers = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("metric", "value [95 % interval]", "n", "not measured", "errors"):
         numbers.add_column(name, overflow="fold", no_wrap=name == "metric")
-    for item in record.estimates:
-        if item.slice:
-            continue
+    for item in _shown(record):
         brackets = interval_brackets(item.lo, item.hi, share=item.statistic == "rate")
         counts = (str(item.n), str(item.n_unmeasured), str(item.n_error))
-        row = (_in_lines(item.key), f"{_value(item)} {brackets}", *counts)
+        row = (_in_lines(_key(item)), f"{_value(item)} {brackets}", *counts)
         numbers.add_row(*(Text(plain(cell)) for cell in row))
     out.print(numbers)
     for verdict in record.verdicts:
@@ -227,7 +241,7 @@ def _broken(record: RunRecord) -> int:
 def _cells(item: Estimate) -> tuple[str, ...]:
     """One row of _COLUMNS."""
     counts = (str(item.n), str(item.n_unmeasured), str(item.n_error))
-    return (item.key, _value(item), _interval(item), *counts)
+    return (_key(item), _value(item), _interval(item), *counts)
 
 
 def _value(item: Estimate) -> str:

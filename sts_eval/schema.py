@@ -1,6 +1,6 @@
 """The published JSON Schema of run.json (`sts_eval/run.schema.json`), generated from the models.
 
-    python -m sts_eval.schema     writes the file; a test keeps it equal to the models
+python -m sts_eval.schema     writes the file; a test keeps it equal to the models
 """
 
 from __future__ import annotations

@@ -19,8 +19,7 @@ RESPONSE_ONSET_AUDIO = MetricSpec(
     meaning="How long after the user has finished the agent starts to speak. Negative: it began"
     " before the user had quite finished.",
     method="Signed difference between the agent's onset and the end of the user's speech on the"
-    " audio"
-    " clock, which counts 80 ms ticks and no compute. Only turns that were answered count.",
+    " audio clock, which counts 80 ms ticks and no compute. Only turns that were answered count.",
     limits="It says nothing about compute: a slow machine gives the same number. See the heard"
     " onset.",
     origin=_TURN_END,
@@ -181,10 +180,8 @@ ECHO = MetricSpec(
     version=1,
     meaning="The share of scenarios in which the user's own voice comes back on the agent's track.",
     method="1 when the normalised cross-correlation of the user's turn with the agent's track"
-    " reaches"
-    " 0.3 at a lag of 0 to 2 s. Such a scenario gives no turn-taking numbers: the sound on the"
-    " agent's"
-    " track is not the agent.",
+    " reaches 0.3 at a lag of 0 to 2 s. Such a scenario gives no turn-taking numbers: the sound on"
+    " the agent's track is not the agent.",
     limits="Sees copies of the waveform, not an agent that repeats the user's words in its own"
     " voice.",
     clock="none",
