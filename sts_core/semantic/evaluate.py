@@ -12,6 +12,7 @@ compute intervals; nothing here draws random numbers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,14 +55,26 @@ class Heard:
 
 
 def load_utterances(
-    folder: Path, *, splits: tuple[str, ...], limit: int | None = None
+    folder: Path,
+    *,
+    splits: tuple[str, ...],
+    limit: int | None = None,
+    phonemize: Callable[[str], str] | None = None,
 ) -> list[Utterance]:
     """The utterances of a corpus folder that have English phonemes, evenly thinned to `limit`.
+
+    Args:
+        phonemize: makes the phonemes of rows that have an English text alone.
 
     Raises:
         ManifestError: no manifest, or unreadable audio.
     """
-    rows = [row for row in select(read_manifest(folder), splits=splits) if labels_of(row)]
+    rows = select(read_manifest(folder), splits=splits)
+    if phonemize is not None:
+        for row in rows:
+            if row.get("lang") == "en" and row.get("text") and not row.get("phonemes"):
+                row["phonemes"] = phonemize(row["text"])
+    rows = [row for row in rows if labels_of(row)]
     if limit is not None and len(rows) > limit:
         rows = [rows[i] for i in np.linspace(0, len(rows) - 1, limit).round().astype(int)]
     utterances = []

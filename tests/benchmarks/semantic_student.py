@@ -1,8 +1,10 @@
 """How well does the shipped student hear voices it never heard? Prints the table of its model card.
 
-    python tests/benchmarks/semantic_student.py --heldout FOLDER [--weights FILE] [--json OUT]
+    python tests/benchmarks/semantic_student.py --heldout FOLDER [--split NAME] [--limit N]
+        [--weights FILE] [--json OUT]
 
-FOLDER is a corpus in held-out voices (rows with English phonemes, split "heldout"). Measured:
+FOLDER is a corpus in held-out voices: the rows of split NAME ("heldout") with English phonemes, or
+with an English text, which hibari's lexicon then turns into phonemes. Measured:
 
     phoneme error        greedy CTC of the student against the manifest's phonemes
     text retrieval       top-1 among all distinct texts of the folder with three words or more
@@ -26,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sts_core.data.voices import Hibari
 from sts_core.semantic.batches import span_mask
 from sts_core.semantic.clusters import load_clusters
 from sts_core.semantic.evaluate import Heard, Utterance, evaluate, load_utterances
@@ -73,6 +76,8 @@ def by_voice(
     for voice, utterance, count in records:
         voices.setdefault(voice, {}).setdefault(utterance, []).append(count)
     rates = {voice: pooled(utterances) for voice, utterances in sorted(voices.items())}
+    if len(voices) < 2:
+        return rates
     flat = {voice: [c for counts in u.values() for c in counts] for voice, u in voices.items()}
     return rates | {"all": pooled(flat)}
 
@@ -125,13 +130,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--heldout", type=Path, required=True)
     parser.add_argument("--split", default="heldout")
+    parser.add_argument("--limit", type=int)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--masked-utterances", type=int, default=200)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     student, text = load_student(options.weights)
-    utterances = load_utterances(options.heldout, splits=(options.split,))
+    utterances = load_utterances(
+        options.heldout,
+        splits=(options.split,),
+        limit=options.limit,
+        phonemize=Hibari().phonemize,
+    )
     heard = evaluate(student, text, utterances)
     results = {
         "phoneme_error": by_voice(counts_of(heard, lambda h: (h.edits, h.phonemes))),
