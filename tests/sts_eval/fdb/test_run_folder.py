@@ -272,6 +272,26 @@ def test_the_user_side_drives_a_live_target(bench, question, tmp_path, values):
     assert "no output.json, and no ASR judge" in compat["candor_turn_taking.1"]
 
 
+@pytest.mark.parametrize(
+    ("target", "tor", "already"),
+    [("scripted", 1, 0), ("always_talking+scripted", 0, 1), ("silent+scripted", 0, 0)],
+)
+def test_faults_are_seen_by_the_strict_scorer(
+    bench, question, tmp_path, values, target, tor, already
+):
+    user, end_s = question
+    bench.item("candor_turn_taking/1", user, user, turn_taking=stamp(end_s, end_s))
+    suite = tmp_path / "live.yaml"
+    suite.write_text(
+        "suite: live\nquestion: Is the fault seen?\njudges: {asr: none, vad: silero}\n"
+        f"scenarios:\n  - kind: full_duplex_bench\n    folder: {bench.root}\n"
+    )
+    record = bench.run(tmp_path, target=target, suite=suite)
+    [took] = values(record, "strict/candor_turn_taking/tor").values()
+    [before] = values(record, "strict/candor_turn_taking/already_speaking_rate").values()
+    assert (took, before) == (tor, already)
+
+
 def test_a_live_target_needs_the_folder(bench, tmp_path):
     with pytest.raises(RunError, match="recorded:path=FOLDER, or give the block `folder:`"):
         bench.run(tmp_path, target="scripted")
