@@ -119,6 +119,7 @@ def run(
 ) -> None:
     """Run SUITE against a target, score it, test its gates and write the report."""
     from sts_eval import runner
+    from sts_eval.planning import RunOptions, load_plan
     from sts_eval.progress import progress_bar
 
     with progress_bar(quiet=form == "json") as progress:
@@ -130,9 +131,9 @@ def run(
         elif suite is None:
             raise click.UsageError("name a suite file, e.g. suites/latency.yaml")
         else:
-            asked = runner.RunOptions(suite=suite, out=out, workers=workers, **options)
+            asked = RunOptions(suite=suite, out=out, workers=workers, **options)
             folder = runner.start_run(asked, progress)
-        plan = runner.load_plan(folder)
+        plan = load_plan(folder)
         baseline = baseline or runner.default_baseline(runner.suite_name(folder, plan), out)
         record = runner.score_run(folder, progress, baseline=baseline)
     _tell(record, folder, form, summary)
@@ -164,11 +165,12 @@ def score(ctx: click.Context, run_path: Path, baseline: Path | None, form: str) 
 def gate(ctx: click.Context, run_path: Path, baseline: Path | None, form: str) -> None:
     """Test the gates of RUN again, e.g. against another baseline. Writes nothing."""
     from sts_eval import runner
+    from sts_eval.planning import load_plan
     from sts_eval.record import load_run
 
     folder = runner.find_run(run_path)
     record = load_run(folder)
-    suite = runner.load_run_suite(folder, runner.load_plan(folder))
+    suite = runner.load_run_suite(folder, load_plan(folder))
     runner.judge(record, suite, baseline)
     _tell(record, folder, form, None)
     ctx.exit(record.exit_code)

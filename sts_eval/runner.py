@@ -10,67 +10,20 @@ scoring ran.
 from __future__ import annotations
 
 import os
-import platform
 import sys
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from sts_eval import __version__
 from sts_eval.engine.scoring import JudgeNames, Scored, score_all
 from sts_eval.engine.supervisor import run_jobs
 from sts_eval.engine.worker import Done, Job, WorkerConfig
 from sts_eval.observation import Observation, Verdict
-from sts_eval.probes import PlanContext, Planned, plan_all
+from sts_eval.planning import RunError, RunOptions, RunPlan, load_plan, plan_run
+from sts_eval.probes import PlanContext
 from sts_eval.record import RunRecord, save_run
-from sts_eval.scenario import Plan, unrendered
+from sts_eval.scenario import unrendered
 from sts_eval.suite import Suite, load_suite
 from sts_eval.trace import Trace, TraceMeta, save_trace, silence, write_text_atomic
-
-PLAN_SCHEMA = "sts-eval/plan/1"
-
-
-class RunError(Exception):
-    """A run cannot start, resume or be scored: a usage error (exit code 2)."""
-
-
-class RunPlan(BaseModel):
-    """What was asked for; equal in an interrupted and in a resumed run."""
-
-    model_config = ConfigDict(extra="forbid")
-    schema_: str = Field(PLAN_SCHEMA, alias="schema")
-    run_id: str
-    created: str
-    suite_file: str
-    suite_sha256: str
-    profile: str | None
-    target: str
-    target_description: dict[str, Any]
-    seed: int
-    stimuli: str | None
-    stimuli_sha256: str
-    limit: int | None
-    environment: dict[str, str]
-    plans: list[Plan]
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """The command line of `run`; None means what the suite says."""
-
-    suite: Path
-    target: str | None = None
-    stimuli: Path | None = None
-    limit: int | None = None
-    profile: str | None = None
-    seed: int | None = None
-    out: Path = Path("reports")
-    workers: int = 1
-    baseline: Path | None = None
 
 
 class Progress:
@@ -89,7 +42,7 @@ def start_run(options: RunOptions, progress: Progress) -> Path:
     Raises SuiteErrors, RegistryError, RunError.
     """
     suite = load_suite(options.suite, profile=options.profile)
-    plan = _plan_run(suite, options)
+    plan = plan_run(suite, options)
     folder = options.out / suite.model.suite / plan.run_id
     (folder / "traces").mkdir(parents=True)
     write_text_atomic(folder / "suite.yaml", options.suite.read_text(encoding="utf-8"))
@@ -104,111 +57,12 @@ def resume_run(folder: Path, workers: int, progress: Progress) -> None:
     execute(folder, plan, load_run_suite(folder, plan), workers, progress)
 
 
-def load_plan(folder: Path) -> RunPlan:
-    """Read plan.json. Raises RunError."""
-    try:
-        return RunPlan.model_validate_json((folder / "plan.json").read_bytes())
-    except OSError as error:
-        raise RunError(f"{folder}: not a run folder: no readable plan.json") from error
-    except ValueError as error:
-        raise RunError(f"{folder}/plan.json: {error}") from error
-
-
 def load_run_suite(folder: Path, plan: RunPlan) -> Suite:
     """The suite as it was when the run started. Raises RunError when it has been changed."""
     suite = load_suite(folder / "suite.yaml", profile=plan.profile)
     if suite.sha256 != plan.suite_sha256:
         raise RunError(f"{folder}/suite.yaml is not the suite this run was made with")
     return suite
-
-
-def _plan_run(suite: Suite, options: RunOptions) -> RunPlan:
-    from sts_eval.stimuli import Stimuli
-    from sts_eval.targets import check_spec, make_target
-
-    model = suite.model
-    spec = options.target or model.target
-    check_spec(spec)
-    folder = options.stimuli or (Path(model.stimuli) if model.stimuli else None)
-    if folder is not None and options.stimuli is None and not folder.is_absolute():
-        folder = options.suite.parent / folder  # a path in a suite is relative to the suite
-    seed = model.seed if options.seed is None else options.seed
-    target = make_target(spec)
-    try:
-        description = target.describe()
-        own = getattr(target, "plans", None)
-        stimuli_hash = ""
-        if own is not None:
-            planned = Planned(own(suite.blocks), {})
-        else:
-            stimuli = Stimuli.load(folder)
-            stimuli_hash = stimuli.sha256
-            planned = plan_all(suite.blocks, PlanContext(stimuli, seed, model.cluster))
-    except ValueError as error:
-        raise RunError(f"{suite.file}: {error}") from error
-    finally:
-        target.shutdown()
-    limit = options.limit
-    if limit is None and options.profile is not None:
-        limit = model.profiles[options.profile].limit
-    plans = _with_cold_starts(_limited(planned.plans, limit), model.cold_starts)
-    if not plans:
-        raise RunError(f"{suite.file}: no scenarios: no stimulus fits the suite")
-    now = datetime.now(UTC)
-    return RunPlan(
-        schema=PLAN_SCHEMA,
-        run_id=_free_run_id(options.out / model.suite, now),
-        created=now.isoformat(timespec="seconds"),
-        suite_file=options.suite.name,
-        suite_sha256=suite.sha256,
-        profile=options.profile,
-        target=spec,
-        target_description=description,
-        seed=seed,
-        stimuli=None if folder is None else str(folder.resolve()),
-        stimuli_sha256=stimuli_hash,
-        limit=limit,
-        environment=describe_environment(options.workers),
-        plans=plans,
-    )
-
-
-def _limited(plans: list[Plan], limit: int | None) -> list[Plan]:
-    """`limit` plans spread evenly over all, so that a short run still touches every block."""
-    if limit is None or limit >= len(plans):
-        return plans
-    if limit < 1:
-        raise RunError("--limit must be at least 1")
-    return [plans[index * len(plans) // limit] for index in range(limit)]
-
-
-def _with_cold_starts(plans: list[Plan], cold: int) -> list[Plan]:
-    return [plan.model_copy(update={"cold": index < cold}) for index, plan in enumerate(plans)]
-
-
-def _free_run_id(parent: Path, now: datetime) -> str:
-    stamp = now.strftime("%Y%m%d-%H%M%S")
-    names = [stamp, *(f"{stamp}-{count}" for count in range(2, 1000))]
-    return next(name for name in names if not (parent / name).exists())
-
-
-def describe_environment(workers: int) -> dict[str, str]:
-    """Versions and hardware; nothing that names a user, a host or a path."""
-    packages = ("numpy", "onnxruntime", "torch", "moonshine-cpp", "silero-vad", "hibari-tts")
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "sts-eval": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu_count": str(os.cpu_count() or 1),
-        "workers": str(workers),
-        **versions,
-    }
 
 
 def execute(folder: Path, plan: RunPlan, suite: Suite, workers: int, progress: Progress) -> None:

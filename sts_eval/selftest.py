@@ -15,7 +15,8 @@ from typing import Any
 
 from sts_eval import runner
 from sts_eval.observation import Outcome
-from sts_eval.runner import Progress, RunOptions
+from sts_eval.planning import RunOptions
+from sts_eval.runner import Progress
 from sts_eval.suite import load_suite
 from sts_eval.targets import FAULTS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sts_eval.runner import RunError
+from sts_eval.planning import RunError
 from sts_eval.trace import write_text_atomic
 
 SUITE = """\

@@ -15,8 +15,9 @@ import soundfile
 
 from sts_eval import runner
 from sts_eval.observation import Status
+from sts_eval.planning import RunError, RunOptions
 from sts_eval.record import load_run
-from sts_eval.runner import Progress, RunError, RunOptions
+from sts_eval.runner import Progress
 from sts_eval.trace import load_trace
 
 SUITE = """\
@@ -194,7 +195,8 @@ def test_kill_9_and_resume_equal_an_uninterrupted_run(suite, tmp_path):
         f"""
         from pathlib import Path
         from sts_eval import runner
-        from sts_eval.runner import Progress, RunOptions
+        from sts_eval.planning import RunOptions
+        from sts_eval.runner import Progress
         if __name__ == "__main__":
             runner.start_run(RunOptions(suite=Path({str(suite)!r}), out=Path({str(out)!r}),
                              target="slow:ms=40,share=1+scripted"), Progress())

@@ -8,7 +8,8 @@ import soundfile
 
 from sts_eval import runner
 from sts_eval.observation import Status
-from sts_eval.runner import Progress, RunOptions
+from sts_eval.planning import RunOptions
+from sts_eval.runner import Progress
 from sts_eval.target import TargetError
 from sts_eval.targets.recorded import RecordedTarget
 from sts_eval.trace import silence
