@@ -12,29 +12,30 @@ class CodecConfig:
     Attributes:
         fast_dim, fast_blocks: encoder at 50 Hz.
         semantic_dim, semantic_blocks: encoder branch of codebook 0, at 12.5 Hz.
+        estimator_dim: pitch estimator of the encoder, at 100 Hz.
         acoustic_dim, acoustic_blocks: encoder branch of the other codebooks, at 12.5 Hz.
         decoder_dim, decoder_blocks: decoder at 12.5 Hz.
         fine_dim, fine_blocks: decoder at 50 Hz.
         head_dim: decoder at 100 Hz.
-        pitch_dim, pitch_blocks: the pitch branch of the decoder, at 12.5 Hz.
+        latent_dim: width of what the semantic and the acoustic codebooks quantise.
+        acoustic_codebooks: residual codebooks after the semantic one and that of pitch contours.
     """
 
     fast_dim: int = 160
     fast_blocks: int = 2
+    estimator_dim: int = 128
     semantic_dim: int = 320
     semantic_blocks: int = 4
     acoustic_dim: int = 288
     acoustic_blocks: int = 3
     latent_dim: int = 64
-    acoustic_codebooks: int = 7
+    acoustic_codebooks: int = 6
     codebook_size: int = 2048
     decoder_dim: int = 320
     decoder_blocks: int = 3
     fine_dim: int = 224
     fine_blocks: int = 3
     head_dim: int = 160
-    pitch_dim: int = 96
-    pitch_blocks: int = 2
     kernel: int = 7
     expansion: int = 3
 

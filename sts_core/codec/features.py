@@ -6,10 +6,11 @@ fully although nothing after the frame is heard.
 
     mel   log of 80 triangular mel bands (O'Shaughnessy 1987) of the power spectrum
     lags  the autocorrelation of the spectrum with its power compressed (|X|^0.6), relative to lag
-          0, at 56 lags spaced evenly in log from 500 Hz down to 55 Hz: a comb of harmonics becomes
-          a peak (the "generalised autocorrelation" of Tolonen and Karjalainen, 2000)
+          0, at lags spaced evenly in log of pitch: a comb of harmonics becomes a peak (the
+          "generalised autocorrelation" of Tolonen and Karjalainen, 2000). 56 coarse lags from 500
+          to 55 Hz, and 128 fine ones on the grid of `PITCH_GRID_HZ` for the pitch estimator
 
-Output [B, N, 136], scaled so that values of speech lie mostly in [-2, 2].
+Output [B, N, 136 + 128], scaled so that values of speech lie mostly in [-2, 2].
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ FALL_SAMPLES = 128
 MEL_BANDS = 80
 LAGS = 56
 FEATURES = MEL_BANDS + LAGS
+FINE_LAGS = 128
+PITCH_GRID_HZ = (60.0, 500.0)  # first and last of the fine lags, as pitches
 LAG_POWER = 0.6
 IN_BAND = 4_000 * WINDOW_SAMPLES // SAMPLE_RATE_HZ + 1  # bins up to 4 kHz; harmonics fade above
 
@@ -49,9 +52,10 @@ def analysis_window() -> Tensor:
     return torch.cat([up[: WINDOW_SAMPLES - FALL_SAMPLES], down[FALL_SAMPLES:]])
 
 
-def _lag_matrix() -> Tensor:
-    """Cosines [F, LAGS] that read the autocorrelation at fractional lags off a power spectrum."""
-    pitch_hz = torch.logspace(math.log10(500.0), math.log10(55.0), LAGS, dtype=torch.float64)
+def _lag_matrix(first_hz: float, last_hz: float, count: int) -> Tensor:
+    """Cosines [F, count] that read the autocorrelation at fractional lags off a power spectrum."""
+    first, last = math.log10(first_hz), math.log10(last_hz)
+    pitch_hz = torch.logspace(first, last, count, dtype=torch.float64)
     hz = torch.arange(WINDOW_SAMPLES // 2 + 1, dtype=torch.float64) * (
         SAMPLE_RATE_HZ / WINDOW_SAMPLES
     )
@@ -61,7 +65,7 @@ def _lag_matrix() -> Tensor:
 
 
 class Analysis(StreamingLayer[Tensor]):
-    """Audio [B, S, 1], S a multiple of 240 -> features [B, S / 240, 136]; state [B, 784]."""
+    """Audio [B, S, 1], S a multiple of 240 -> features [B, S / 240, 264]; state [B, 784]."""
 
     window: Tensor
     mel: Tensor
@@ -71,7 +75,8 @@ class Analysis(StreamingLayer[Tensor]):
         super().__init__()
         self.register_buffer("window", analysis_window(), persistent=False)
         self.register_buffer("mel", mel_filters(MEL_BANDS, WINDOW_SAMPLES), persistent=False)
-        self.register_buffer("lags", _lag_matrix(), persistent=False)
+        lags = [_lag_matrix(500.0, 55.0, LAGS), _lag_matrix(*PITCH_GRID_HZ, FINE_LAGS)]
+        self.register_buffer("lags", torch.cat(lags, dim=1), persistent=False)
 
     def initial_state(self, batch: int) -> Tensor:
         return self.window.new_zeros(batch, WINDOW_SAMPLES - HOP_SAMPLES)

@@ -1,11 +1,15 @@
 """The reference codec: 24 kHz speech to 8 x 12.5 tokens a second and back.
 
-    encode: audio -> Encoder -> Latents -> split residual quantiser -> codes
-    decode: codes -> entries summed per branch -> Decoder -> audio
+    encode: audio -> Encoder -> Heard -> three quantisers side by side -> codes
+    decode: codes -> Latents -> Decoder -> audio
 
-Codebook 0 quantises the semantic latent; codebooks 1..7 are a residual stack on the acoustic
-latent, beside it and not behind it (the split of Mimi: Défossez et al., "Moshi", 2024). The decoder
-adds the two after a projection each. Any prefix of the codebooks decodes.
+    codebook 0       the semantic latent
+    codebook 1       the pitch contour
+    codebooks 2..7   a residual stack on the acoustic latent
+
+The stack stands beside the semantic codebook and not behind it (the split of Mimi: Défossez et al.,
+"Moshi", 2024); the decoder adds a projection of each. Any prefix of the codebooks decodes: without
+codebook 1 the voice is monotonous, without the others it has no timbre of its own.
 """
 
 from __future__ import annotations
@@ -16,10 +20,11 @@ from torch.nn import functional as F
 
 from sts_core.codec.base import AudioError, check_audio, check_codes
 from sts_core.codec.config import CodecConfig
+from sts_core.codec.contour import NEUTRAL_OCTAVE, ContourCodebook
 from sts_core.codec.network import Decoder, DecoderState, Encoder, Latents
 from sts_core.nn.quantise import ResidualQuantiser
 from sts_core.streaming import State
-from sts_core.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from sts_core.units import FRAME_SAMPLES, HOPS_PER_FRAME, SAMPLE_RATE_HZ
 
 NAME = "sts-core"
 
@@ -34,19 +39,18 @@ class ReferenceCodec(nn.Module):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
-        self.num_codebooks = 1 + config.acoustic_codebooks
+        self.num_codebooks = 2 + config.acoustic_codebooks
         self.codebook_size = config.codebook_size
         size, dim = config.codebook_size, config.latent_dim
         self.encoder = Encoder(config)
         self.semantic_quantiser = ResidualQuantiser(1, size, dim)
+        self.pitch_codebook = ContourCodebook(size)
         self.acoustic_quantiser = ResidualQuantiser(config.acoustic_codebooks, size, dim)
         self.decoder = Decoder(config)
 
     def for_inference(self) -> ReferenceCodec:
-        """Evaluation mode, no gradients, and the pitch branch in float64. Returns itself."""
-        self.eval().requires_grad_(False)
-        self.decoder.pitch.double()
-        return self
+        """Evaluation mode without gradients. Returns itself."""
+        return self.eval().requires_grad_(False)
 
     @torch.inference_mode()
     def encode(self, audio: Tensor) -> Tensor:
@@ -88,10 +92,11 @@ class ReferenceCodec(nn.Module):
             raise AudioError(
                 f"a step takes whole frames of {FRAME_SAMPLES} samples, got {audio.shape[-1]}"
             )
-        latents, state = self.encoder.step(audio.transpose(1, 2).float(), state)
+        heard, state = self.encoder.step(audio.transpose(1, 2).float(), state)
         codes = [
-            self.semantic_quantiser.encode(latents.semantic),  # [B, n, 1]
-            self.acoustic_quantiser.encode(latents.acoustic),  # [B, n, 7]
+            self.semantic_quantiser.encode(heard.semantic),  # [B, n, 1]
+            self.pitch_codebook.encode(heard.pitch_logits)[..., None],  # [B, n, 1]
+            self.acoustic_quantiser.encode(heard.acoustic),  # [B, n, 6]
         ]
         return torch.cat(codes, dim=-1).transpose(1, 2), state
 
@@ -104,9 +109,14 @@ class ReferenceCodec(nn.Module):
         """
         check_codes(codes, self.num_codebooks, self.codebook_size)
         by_frame = codes.transpose(1, 2)  # [B, n, K]
-        latents = Latents(
-            self.semantic_quantiser.decode(by_frame[..., :1]),
-            self.acoustic_quantiser.decode(by_frame[..., 1:]),
-        )
-        audio, state = self.decoder.step(latents, state)
+        audio, state = self.decoder.step(self.latents(by_frame), state)
         return audio[:, None], state
+
+    def latents(self, codes: Tensor) -> Latents:
+        """What the decoder needs, from codes by frame int64 [B, T, 1..8]."""
+        semantic = self.semantic_quantiser.decode(codes[..., :1])
+        if codes.shape[-1] > 1:
+            octaves = self.pitch_codebook.decode(codes[..., 1])
+        else:
+            octaves = semantic.new_full((*codes.shape[:2], HOPS_PER_FRAME), NEUTRAL_OCTAVE)
+        return Latents(semantic, self.acoustic_quantiser.decode(codes[..., 2:]), octaves)

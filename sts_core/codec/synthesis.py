@@ -93,13 +93,13 @@ class Synthesis(nn.Module):
         )
 
     def step(
-        self, hz: Tensor, pulse_bands: Tensor, noise_bands: Tensor, state: SynthesisState
+        self, hz: Tensor, bands: Tensor, state: SynthesisState
     ) -> tuple[Tensor, SynthesisState]:
-        """Audio [B, N 240] of hz [B, N], pulse_bands [B, N, 80] and noise_bands [B, N, 48]."""
+        """Audio [B, N 240] of pitch [B, N] in Hz and log magnitudes [B, N, 80 + 48]."""
         excitation, source = self.source.step(hz, state.source)
-        now = _filter(pulse_bands, self.pulse_map)  # [B, N, BINS, 2]
+        now = _filter(bands[..., :PULSE_BANDS], self.pulse_map)  # [B, N, BINS, 2]
         before = torch.cat([state.filter[:, None], now[:, :-1]], dim=1)
-        noise = _filter(noise_bands, self.noise_map)
+        noise = _filter(bands[..., PULSE_BANDS:], self.noise_map)
         rising = excitation.pulses * self.fade
         falling = excitation.pulses - rising
         signals = torch.stack([rising, falling, excitation.noise])  # [3, B, N, 240]

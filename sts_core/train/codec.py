@@ -1,6 +1,6 @@
 """Train the reference codec.
 
-    L = spectral(y, x) + pitch_weight * pitch + commitment_weight * commitment
+    L = spectral(y, x) + estimator_weight * estimator + commitment_weight * commitment
         + distillation_weight * (distillation of codebook 0, and of its latent before quantising)
         + in the last part: adversarial_weight * deception + feature_weight * feature matching
 
@@ -9,8 +9,9 @@ are set by k-means on latents of fresh batches and learn by moving averages; fro
 `adversarial_from` (a share of all steps; 1: never) discriminators join in. Codebook 0 follows the
 teacher alone: the decoder hears it, but sends no gradient back through it.
 
-In training the pulses run at the measured pitch, so that harmonics line up with the reference from
-the first step, while the pitch branch learns to predict it; decoding uses the predicted pitch.
+In training the pulses run at the measured pitch, in half of the rows as the contour codebook would
+give it, so that harmonics line up with the reference from the first step; meanwhile the estimator
+learns to find it. Spectra and pitch never compete for the same latent.
 
 The learning rate warms up, stays, and falls linearly to zero over the last `decay_share` of all
 steps. Batches depend on (seed, step) only. A run folder holds last.pt, metrics.jsonl, samples/ of
@@ -33,9 +34,10 @@ from torch import Tensor, nn
 
 from sts_core.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from sts_core.codec.config import CodecConfig
+from sts_core.codec.contour import LEAST_WEIGHT, NEUTRAL_OCTAVE, to_octaves
 from sts_core.codec.files import WEIGHTS_KIND
 from sts_core.codec.model import ReferenceCodec
-from sts_core.codec.network import Latents
+from sts_core.codec.network import Heard, Latents
 from sts_core.codec.pitch import Pitch, track_pitch
 from sts_core.data.augment import AugmentConfig
 from sts_core.data.cache import SpeechCache
@@ -48,8 +50,8 @@ from sts_core.train.discriminators import (
     discriminator_loss,
     feature_loss,
 )
-from sts_core.train.losses import SpectralLoss, distillation_loss, pitch_loss
-from sts_core.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from sts_core.train.losses import SpectralLoss, distillation_loss, estimator_loss
+from sts_core.units import FRAME_SAMPLES, HOPS_PER_FRAME, SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class CodecTraining:
     seed: int = 3
     device: str = "auto"  # "cpu", "cuda", or "auto": cuda where there is one
     threads: int = 2
-    compile: bool = False
+    loaders: int = 1  # threads that prepare batches
     steps: int = 10_000
     rows: int = 12
     crop_frames: int = 24
@@ -76,7 +78,8 @@ class CodecTraining:
     kmeans_batches: int = 50
     full_depth_share: float = 0.6  # rows that use all codebooks; the others a random prefix
     continuous_share: float = 0.1  # rows whose acoustic latent skips the quantiser
-    pitch_weight: float = 3.0
+    estimator_weight: float = 0.3
+    neutral_share: float = 0.04  # rows without the pitch code, as when only codebook 0 is decoded
     commitment_weight: float = 0.25
     distillation_weight: float = 1.0
     adversarial_from: float = 1.0
@@ -121,33 +124,36 @@ def learning_rate_at(step: int, config: CodecTraining) -> float:
 
 
 def quantised_latents(
-    codec: ReferenceCodec, latents: Latents, config: CodecTraining
+    codec: ReferenceCodec, heard: Heard, pitch: Pitch, config: CodecTraining
 ) -> tuple[Latents, Tensor]:
     """Latents as the decoder sees them in training, and the commitment loss."""
-    rows = len(latents.acoustic)
-    device = latents.acoustic.device
+    rows, device = len(heard.acoustic), heard.acoustic.device
     levels = torch.randint(0, config.codec.acoustic_codebooks, (rows,), device=device)
     full = torch.rand(rows, device=device) < config.full_depth_share
     levels = torch.where(full, config.codec.acoustic_codebooks, levels)
-    semantic = codec.semantic_quantiser(latents.semantic)
-    acoustic = codec.acoustic_quantiser(latents.acoustic, levels)
+    semantic = codec.semantic_quantiser(heard.semantic)
+    acoustic = codec.acoustic_quantiser(heard.acoustic, levels)
     continuous = torch.rand(rows, 1, 1, device=device) < config.continuous_share
-    heard = torch.where(continuous, latents.acoustic, acoustic.latent)
-    return Latents(semantic.latent, heard), semantic.commitment + acoustic.commitment
+    latent = torch.where(continuous, heard.acoustic, acoustic.latent)
+    octaves = to_octaves(pitch.hz)
+    voiced = pitch.voiced.unflatten(1, (-1, HOPS_PER_FRAME)).float() + LEAST_WEIGHT
+    coded = codec.pitch_codebook.decode(codec.pitch_codebook.nearest(octaves, voiced))
+    draw = torch.rand(rows, 1, 1, device=device)
+    octaves = torch.where(draw < 0.5, coded, octaves)
+    neutral = (draw > 1 - config.neutral_share) & (levels == 0)[:, None, None]
+    octaves = torch.where(neutral, NEUTRAL_OCTAVE, octaves)
+    latents = Latents(semantic.latent.detach(), latent, octaves)
+    return latents, semantic.commitment + acoustic.commitment
 
 
-def decode_at_pitch(codec: ReferenceCodec, latents: Latents, hz: Tensor) -> tuple[Tensor, Tensor]:
-    """Audio [B, S] with pulses at the given pitch, and the pitch [B, N] that was predicted."""
-    decoder = codec.decoder
-    state = decoder.initial_state(len(hz))
-    controls, _ = decoder.controls(latents, state)
+def decode_from_anywhere(codec: ReferenceCodec, latents: Latents) -> Tensor:
+    """Audio [B, S] of latents; phase and noise start at random, as they do amid a stream."""
+    state = codec.decoder.initial_state(len(latents.octaves))
     source = state.synthesis.source
-    hop = torch.randint_like(source.noise_hop, len(decoder.synthesis.source.table))
-    start = state.synthesis._replace(
-        source=source._replace(cycles=torch.rand_like(source.cycles), noise_hop=hop)
-    )
-    audio, _ = decoder.synthesis.step(hz, controls.pulse_bands, controls.noise_bands, start)
-    return audio, controls.hz
+    hop = torch.randint_like(source.noise_hop, len(codec.decoder.synthesis.source.table))
+    source = source._replace(cycles=torch.rand_like(source.cycles), noise_hop=hop)
+    state = state._replace(synthesis=state.synthesis._replace(source=source))
+    return codec.decoder.step(latents, state)[0]
 
 
 class Losses:
@@ -173,38 +179,43 @@ def generator_step(
     losses, codec = Losses(), trained.codec
     pitch: Pitch = track_pitch(batch.audio)
     with torch.autocast(batch.audio.device.type, dtype=torch.bfloat16):
-        raw = codec.encoder(batch.audio[..., None])
-        heard, loss = raw, raw.acoustic.new_zeros(())
+        heard = codec.encoder(batch.audio[..., None])
+        latents = Latents(heard.semantic.detach(), heard.acoustic, to_octaves(pitch.hz))
+        loss = heard.acoustic.new_zeros(())
         if quantise:
             with torch.autocast(batch.audio.device.type, enabled=False):
-                heard, commitment = quantised_latents(codec, raw, config)
+                latents, commitment = quantised_latents(codec, heard, pitch, config)
             loss = config.commitment_weight * losses.add("commitment", commitment)
+        # through the quantiser the gradient is straight, so the raw latent is taught beside it
+        straight = heard.semantic + (latents.semantic - heard.semantic).detach()
         teacher = (batch.teacher - trained.mean) / trained.deviation
-        for name, latent in (("distil", heard.semantic), ("distil_raw", raw.semantic)):
+        for name, latent in (("distil", straight), ("distil_raw", heard.semantic)):
             predicted = trained.teacher_head(latent).float()
             part = losses.add(name, distillation_loss(predicted, teacher, batch.known))
             loss = loss + config.distillation_weight * part
-        heard = heard._replace(semantic=heard.semantic.detach())
-        with torch.autocast(batch.audio.device.type, dtype=torch.bfloat16):
-            decoded, hz = decode_at_pitch(codec, heard, pitch.hz)
+        decoded = decode_from_anywhere(codec, latents)
     loss = loss + losses.add("spectral", spectral(batch.audio, decoded))
-    part = losses.add("pitch", pitch_loss(hz, pitch.hz, pitch.voiced))
-    return loss + config.pitch_weight * part, decoded, losses.parts
+    estimator = losses.add("estimator", estimator_loss(heard.pitch_logits, pitch.hz, pitch.voiced))
+    return loss + config.estimator_weight * estimator, decoded, losses.parts
 
 
 @torch.no_grad()
 def initialise_codebooks(trained: Trained, sampler: CodecSampler, config: CodecTraining) -> None:
     """Set all codebooks by k-means on latents of fresh batches."""
     device = trained.mean.device
-    semantic, acoustic = [], []
+    semantic, acoustic, octaves, voiced = [], [], [], []
     for number in range(config.kmeans_batches):
         batch = sampler.batch(-1 - number & 0x7FFFFFFF)  # steps that training never reaches
-        latents = trained.codec.encoder(batch.audio.to(device)[..., None])
-        semantic.append(latents.semantic.flatten(0, 1))
-        acoustic.append(latents.acoustic.flatten(0, 1))
+        audio = batch.audio.to(device)
+        heard, pitch = trained.codec.encoder(audio[..., None]), track_pitch(audio)
+        semantic.append(heard.semantic.flatten(0, 1))
+        acoustic.append(heard.acoustic.flatten(0, 1))
+        octaves.append(to_octaves(pitch.hz).flatten(0, 1))
+        voiced.append(pitch.voiced.unflatten(1, (-1, HOPS_PER_FRAME)).flatten(0, 1))
     per_batch = config.rows * config.crop_frames
     trained.codec.semantic_quantiser.initialise(torch.cat(semantic), per_batch=per_batch)
     trained.codec.acoustic_quantiser.initialise(torch.cat(acoustic), per_batch=per_batch)
+    trained.codec.pitch_codebook.initialise(torch.cat(octaves), torch.cat(voiced))
 
 
 class Average:
@@ -217,7 +228,7 @@ class Average:
     def update(self, module: nn.Module, decay: float) -> None:
         """Move towards the module's weights."""
         for name, value in module.state_dict().items():
-            if "codebooks" in name:
+            if "codebook" in name:
                 self.values[name].copy_(value)
             else:
                 self.values[name].lerp_(value, 1 - decay)
@@ -268,6 +279,7 @@ class Run:
             self.trained.parameters(),
             config.learning_rate,
             betas=(0.8, 0.99),
+            fused=True,
             weight_decay=config.weight_decay,
         )
         self.judge_optimiser = torch.optim.AdamW(
@@ -336,10 +348,9 @@ def train(config: CodecTraining, *, resume: bool = False) -> Path:
         run.trained.mean.copy_(mean)
         run.trained.deviation.copy_(deviation)
     spectral = SpectralLoss().to(run.device)
-    step_of = torch.compile(generator_step) if config.compile else generator_step
     last_save, since, seen = time.monotonic(), time.monotonic(), 0
     sums: dict[str, float] = defaultdict(float)
-    for batch in run.sampler.stream(run.step):
+    for batch in run.sampler.stream(run.step, config.loaders):
         if run.step >= config.steps:
             break
         batch = CodecBatch(*(part.to(run.device) for part in batch))
@@ -350,7 +361,7 @@ def train(config: CodecTraining, *, resume: bool = False) -> Path:
         for group in run.optimiser.param_groups:
             group["lr"] = rate
         quantise = run.step >= config.quantise_from
-        loss, decoded, parts = step_of(run.trained, batch, spectral, config, quantise)
+        loss, decoded, parts = generator_step(run.trained, batch, spectral, config, quantise)
         if run.step >= config.adversarial_from * config.steps:
             loss = loss + adversarial_step(run, batch.audio, decoded, parts)
         _descend(run.optimiser, loss, run.trained)

@@ -71,10 +71,11 @@ class CodecSampler:
         )
         return CodecBatch(audio, teacher, known)
 
-    def stream(self, first_step: int) -> Iterator[CodecBatch]:
-        """Batches from `first_step` on, each prepared in a thread while the last is used."""
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            pending = [pool.submit(self.batch, first_step + ahead) for ahead in range(3)]
+    def stream(self, first_step: int, threads: int = 1) -> Iterator[CodecBatch]:
+        """Batches from `first_step` on, prepared in threads while earlier ones are used."""
+        with ThreadPoolExecutor(max_workers=threads) as pool:
+            ahead = range(2 * threads + 1)
+            pending = [pool.submit(self.batch, first_step + number) for number in ahead]
             step = first_step + len(pending)
             while True:
                 ready = pending.pop(0)

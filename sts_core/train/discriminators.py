@@ -2,7 +2,7 @@
 
 Two views of the signal, after Kong et al., "HiFi-GAN" (2020) and Jang et al., "UnivNet" (2021):
 
-    period      the signal folded to [S / p, p], p in 2, 3, 5, 7, 11: strided convolutions along time
+    period      the signal folded to [S / p, p], p of 2, 3, 5, 7, 11: convolutions along time
     resolution  log magnitude spectra at three window sizes: convolutions over time and frequency
 
 Losses are the hinge form (Lim and Ye, 2017), and feature matching is the mean relative L1 distance

@@ -9,17 +9,19 @@ with S the magnitude spectrum, sqrt(|X|^2 + floor^2), and M its mel bands (Kong 
 differences are large and nobody hears them, from ruling the loss. No phase is compared: the
 decoder's pulses are free to start anywhere in their period.
 
-Pitch loss: mean |log2 f(y) - log2 f(x)| over voiced hops, in octaves.
+Pitch: cross-entropy of the encoder's estimator, for pitch and for voicing.
 Distillation: 1 - cosine to the teacher's standardised features, over the frames that have one.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sts_core.codec.features import mel_filters
+from sts_core.codec.features import PITCH_GRID_HZ, mel_filters
 
 FLOOR = 1e-2
 
@@ -59,11 +61,23 @@ class SpectralLoss(nn.Module):
         return 0.5 * mel, 0.5 * torch.log(power + FLOOR**2)
 
 
-def pitch_loss(hz: Tensor, target_hz: Tensor, voiced: Tensor) -> Tensor:
-    """Mean distance in octaves [B, N]; hops that are not voiced count a fiftieth."""
-    weight = torch.where(voiced, 1.0, 0.02)
-    distance = (torch.log2(hz) - torch.log2(target_hz)).abs()
-    return (weight * distance).sum() / weight.sum()
+def estimator_loss(logits: Tensor, target_hz: Tensor, voiced: Tensor) -> Tensor:
+    """Cross-entropy of the encoder's pitch estimator: [B, N, 129] against pitch [B, N].
+
+    The pitch lies between two points of the grid and is shared between them; pitch counts where
+    voiced, the last logit (voicing) everywhere.
+    """
+    low_hz, high_hz = PITCH_GRID_HZ
+    points = logits.shape[-1] - 1
+    position = torch.log2(target_hz / low_hz) / math.log2(high_hz / low_hz) * (points - 1)
+    position = position.clamp(0.0, points - 1.001)
+    left = position.long()
+    share = position - left
+    log_p = torch.log_softmax(logits[..., :-1], dim=-1)
+    at_left, at_right = (log_p.gather(-1, i[..., None])[..., 0] for i in (left, left + 1))
+    entropy = -((1 - share) * at_left + share * at_right)
+    pitch = (entropy * voiced).sum() / voiced.sum().clamp(min=1)
+    return pitch + F.binary_cross_entropy_with_logits(logits[..., -1], voiced.float())
 
 
 def distillation_loss(predicted: Tensor, teacher: Tensor, known: Tensor) -> Tensor:
