@@ -1,14 +1,17 @@
 """Whole folders through the shipped suite: both scorers, their disagreements, and bad items."""
 
+import io
 import json
 
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
 
 import sts_eval.judges
 from sts_eval.gate import parse_gate
 from sts_eval.observation import Status
+from sts_eval.outputs import console_table
 from sts_eval.probes.full_duplex_bench_specs import BY_NAME
 from sts_eval.runner import RunError
 from sts_eval.target import TargetError
@@ -311,6 +314,18 @@ def test_no_metric_repairs_a_defect_in_silence():
     assert all("Known defects, kept" in spec.limits for spec in published)
     assert all(spec.clamped for spec in published if spec.name.endswith("/latency_s"))
     assert not any(spec.clamped for name, spec in BY_NAME.items() if name.startswith("strict/"))
+
+
+def test_long_names_leave_room_for_values_in_a_terminal(bench, question, tmp_path, no_asr):
+    user, end_s = question
+    marks = {"interrupt": stamp(2.0, end_s)}
+    bench.item("synthetic_user_interruption/1", user, user, [("a", 1, 9)], **marks)
+    out = Console(width=80, file=io.StringIO())
+    console_table(bench.run(tmp_path), out)
+    lines = out.file.getvalue().splitlines()
+    row = next(k for k, line in enumerate(lines) if "fdb_compat/synthetic_user_inter" in line)
+    assert "100 % [2.5," in lines[row]
+    assert lines[row + 1].strip().startswith("tor.rate")
 
 
 def test_any_rate_and_length_of_output(bench, question, tmp_path, values, no_asr):
