@@ -23,10 +23,11 @@ class AuditGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         from sts_eval.audit import AuditError
+        from sts_eval.registry import RegistryError
 
         try:
             return super().invoke(ctx)
-        except AuditError as error:
+        except (AuditError, RegistryError) as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(USAGE)
 
@@ -37,6 +38,7 @@ def audit() -> None:
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 @audit.command()
@@ -52,7 +54,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--sasv-keys", type=_FILE, help="Their keys: spk, filename, cm-label, asv-label.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of the resampling.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option(
+    "--plots",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for det.svg and tippett.svg of the countermeasure.",
+)
+@_JSON
 def metrics(
     cm: Path | None,
     cm_keys: Path | None,
@@ -60,6 +67,7 @@ def metrics(
     sasv: Path | None,
     sasv_keys: Path | None,
     seed: int,
+    plots: Path | None,
     as_json: bool,
 ) -> None:
     """Score files in the ASVspoof 5 format: costs, EER, Cllr, each with its 95 % interval.
@@ -72,15 +80,21 @@ def metrics(
             raise click.UsageError(f"--{name} and --{name}-keys belong together")
     if cm is None and sasv is None:
         raise click.UsageError("give --cm and --cm-keys, or --sasv and --sasv-keys, or all four")
-    if speakers is not None and cm is None:
-        raise click.UsageError("--speakers says who speaks in the files of --cm")
+    if cm is None and (speakers is not None or plots is not None):
+        raise click.UsageError("--speakers and --plots are about the files of --cm")
 
     from sts_eval.audit.score_metrics import cm_metrics, sasv_metrics
     from sts_eval.audit.scorefiles import read_cm, read_sasv
 
     measures: dict[str, Measure] = {}
     if cm is not None and cm_keys is not None:
-        measures |= cm_metrics(read_cm(cm, cm_keys, speakers), seed)
+        trials = read_cm(cm, cm_keys, speakers)
+        measures |= cm_metrics(trials, seed)
+        if plots is not None:
+            from sts_eval.audit.plots import det_plot, save_svg, tippett_plot
+
+            save_svg(det_plot(trials.bonafide, trials.spoof), plots / "det.svg")
+            save_svg(tippett_plot(trials.bonafide, trials.spoof), plots / "tippett.svg")
     if sasv is not None and sasv_keys is not None:
         measures |= sasv_metrics(read_sasv(sasv, sasv_keys), seed)
     if as_json:
@@ -88,6 +102,41 @@ def metrics(
         click.echo(json.dumps(shown, indent=1))
     else:
         _table(measures)
+
+
+@audit.command()
+@click.argument("corpus")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--subset", help="One subset, as the corpus calls it (train, dev, eval, ...).")
+@click.option("--keys", type=_FILE, help="Write a key file for `audit metrics`.")
+@click.option("--speakers", type=_FILE, help="Write a speakers file for `audit metrics`.")
+@_JSON
+def protocol(
+    corpus: str,
+    folder: Path,
+    subset: str | None,
+    keys: Path | None,
+    speakers: Path | None,
+    as_json: bool,
+) -> None:
+    """Check the download of CORPUS in FOLDER and say what is in it.
+
+    Every line of its protocol is checked and every recording must be there. A corpus that is not
+    known is answered with the list of those that are.
+    """
+    from sts_eval.audit import protocols
+    from sts_eval.audit.readers import read
+
+    items = read(corpus, folder, subset)
+    protocols.write_files(items, folder, keys, speakers)
+    counts = protocols.contents(items)
+    if as_json:
+        click.echo(json.dumps(counts, indent=1))
+        return
+    for section, rows in counts.items():
+        click.echo(section)
+        for name, count in rows.items():
+            click.echo(f"  {name or '(not said)':<28} {count}")
 
 
 def _table(measures: dict[str, Measure]) -> None:

@@ -150,6 +150,18 @@ def write_cm_keys(path: Path, rows: Iterable[tuple[str, str]]) -> None:
     _write(path, ("filename", "cm-label"), rows)
 
 
+def write_speakers(path: Path, rows: Iterable[tuple[str, str]]) -> None:
+    """Write who speaks in each file of track 1."""
+    _write(path, ("filename", "spk"), rows)
+
+
+def write_sasv_scores(path: Path, rows: Iterable[tuple[str, str, float, float, float]]) -> None:
+    """Write track 2 scores: speaker, file, CM, verifier and fused score."""
+    header = ("spk", "filename", "cm-score", "asv-score", "sasv-score")
+    texts = ((spk, name, *(repr(float(score)) for score in scores)) for spk, name, *scores in rows)
+    _write(path, header, texts)
+
+
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from sts_eval.trace import write_text_atomic
 

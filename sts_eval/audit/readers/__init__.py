@@ -9,8 +9,10 @@ verified about a layout, and against what, stands in the docstring of its module
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 
+from sts_eval.audit import AuditError
 from sts_eval.audit.items import Item
 from sts_eval.registry import Entry, Registry
 
@@ -37,5 +39,10 @@ def read(corpus: str, root: Path, subset: str | None = None) -> list[Item]:
     Raises RegistryError for an unknown corpus, AuditError for anything wrong with the files.
     """
     reader = READERS.load(corpus)
-    items: list[Item] = reader(root) if subset is None else reader(root, subset)
-    return items
+    if subset is None:
+        found: list[Item] = reader(root)
+        return found
+    if "subset" not in signature(reader).parameters:
+        raise AuditError(f"{corpus} has no subsets: name none")
+    part: list[Item] = reader(root, subset)
+    return part

@@ -112,6 +112,7 @@ def test_mistakes_exit_with_2_and_one_line(files: Path) -> None:
     [
         ([], "give --cm and --cm-keys"),
         (["--cm", "x"], "--cm and --cm-keys belong together"),
+        (["--sasv", "x", "--sasv-keys", "y", "--plots", "z"], "are about the files of --cm"),
         (["--sasv-keys", "x"], "--sasv and --sasv-keys belong together"),
     ],
 )
@@ -119,6 +120,12 @@ def test_usage(arguments: list[str], message: str) -> None:
     result = CliRunner().invoke(audit, ["metrics", *arguments])
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_plots_are_written(files: Path) -> None:
+    result = run(files, "--plots", str(files / "plots"))
+    assert result.exit_code == 0
+    assert {path.name for path in (files / "plots").iterdir()} == {"det.svg", "tippett.svg"}
 
 
 def test_large_files_keep_the_value_exact(tmp_path: Path) -> None:
