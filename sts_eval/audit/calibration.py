@@ -169,7 +169,7 @@ def _regress(bona: FloatArray, fake: FloatArray, prior: float) -> tuple[float, f
         [np.full(len(bona), prior / len(bona)), np.full(len(fake), (1 - prior) / len(fake))]
     )
     standard = ((pooled - middle) / spread)[:, None]
-    model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
     model.fit(
         np.concatenate([standard, standard]),
         np.repeat([1, 0], len(pooled)),

@@ -145,14 +145,17 @@ def _table(measures: dict[str, Measure]) -> None:
 
     from sts_eval.wording import interval_brackets, quantity_words
 
-    table = Table("metric", "value", "95 % interval", "trials", "note", box=None, pad_edge=False)
+    console = Console(highlight=False)
+    table = Table("metric", "value", "95 % interval", "note", box=None, pad_edge=False)
     for name, measure in measures.items():
-        trials = ", ".join(f"{n} {label}" for label, n in measure.n_by_class.items())
-        table.add_row(
-            name,
-            quantity_words(measure.value, measure.unit),
-            interval_brackets(measure.lo, measure.hi),
-            trials,
-            measure.reason or measure.method,
-        )
-    Console(highlight=False).print(table)
+        value = quantity_words(measure.value, measure.unit)
+        table.add_row(name, value, interval_brackets(measure.lo, measure.hi), measure.reason)
+    console.print(table)
+    for line in dict.fromkeys(_about(measure) for measure in measures.values()):
+        console.print(line)
+
+
+def _about(measure: Measure) -> str:
+    trials = ", ".join(f"{n} {label}" for label, n in measure.n_by_class.items())
+    clusters = f"{measure.method} ({measure.n_clusters} drawn)"
+    return trials if measure.lo is None else f"{trials}; {clusters}"

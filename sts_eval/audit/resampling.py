@@ -3,8 +3,9 @@
 Trials of one speaker are not independent, so whole speakers are drawn with replacement (Bolle,
 Ratha and Pankanti, Error analysis of pattern recognition systems: the subsets bootstrap, Computer
 Vision and Image Understanding 2004). The draw is stratified by which classes a speaker has, so that
-every draw holds every class. Where no speaker is known each trial is its own cluster, and trials
-are drawn within their class.
+every draw holds every class; where such a stratum is small (MIN_STRATUM) all speakers are drawn
+from together instead, and draws without one of the classes are drawn again. Where no speaker is
+known each trial is its own cluster, and trials are drawn within their class.
 
 Speed. A draw is a vector of weights over clusters; all that a metric needs of it are the counts per
 class and score. Scores are first gathered in at most a few thousand bins whose edges are order
@@ -34,6 +35,7 @@ from sts_eval.stats.sample import generator
 
 DRAWS = 1000
 MAX_EXACT_BINS = 6000
+MIN_STRATUM = 5
 _RANK_STEP = 0.01
 _BLOCK = 64
 _MANY = 2000
@@ -76,13 +78,20 @@ class Design:
         return len(self.label) if self.cluster is None else len(self.membership)
 
     def weights(self, rng: np.random.Generator, draws: int) -> IntArray:
-        """[draws, K] how often each cluster is drawn, stratified by the classes it holds."""
-        kinds = (self.membership > 0) @ (2 ** np.arange(self.classes))
+        """[draws, K] how often each cluster is drawn; every draw holds every class."""
+        holds = self.membership > 0  # [K, C]
+        kinds = holds @ (2 ** np.arange(self.classes))
         drawn = np.zeros((draws, len(kinds)), np.int64)
+        sizes = np.unique(kinds, return_counts=True)[1]
+        if sizes.min() < MIN_STRATUM and len(sizes) > 1:
+            kinds = np.zeros_like(kinds)
         for kind in np.unique(kinds):
             members = np.flatnonzero(kinds == kind)
             share = np.full(len(members), 1 / len(members))
             drawn[:, members] = rng.multinomial(len(members), share, size=draws)
+        while (lacking := np.flatnonzero((drawn @ holds == 0).any(axis=1))).size:
+            share = np.full(len(kinds), 1 / len(kinds))
+            drawn[lacking] = rng.multinomial(len(kinds), share, size=len(lacking))
         return drawn
 
     def zero_error_rates(self) -> FloatArray:

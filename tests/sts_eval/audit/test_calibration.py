@@ -26,8 +26,9 @@ def test_equal_normals_give_the_linear_ratio() -> None:
 
 def test_the_prior_moves_nothing_but_the_weights() -> None:
     bona, spoof = normals(20_000)
-    assert fit(bona, spoof, prior=0.05).slope == pytest.approx(2 / 3, rel=0.06)
-    assert fit(bona, spoof, prior=0.05).offset == pytest.approx(-10 / 3, rel=0.06)
+    found = fit(bona, spoof, prior=0.05)
+    assert found.slope == pytest.approx(2 / 3, rel=0.06)
+    assert found.offset == pytest.approx(-10 / 3, rel=0.06)
 
 
 def test_calibration_lowers_cllr_to_near_its_minimum() -> None:

@@ -94,13 +94,13 @@ def test_results_repeat_for_a_seed() -> None:
 
 
 def test_coverage_of_eer_and_min_dcf() -> None:
-    """Normal scores, d' = 2: EER = Phi(-1) = 15.87 %. 95 % intervals, 120 repetitions."""
+    """Normal scores, d' = 2: EER = Phi(-1) = 15.87 %. 95 % intervals, 80 repetitions."""
     rng = np.random.default_rng(4)
     label = np.repeat([0, 1], [150, 250])
     hits = {"eer": 0, "cllr": 0}
-    draw = rng.normal(size=(2, 2_000_000))
+    draw = rng.normal(size=(2, 500_000))
     truth = np.logaddexp(0, -2 * (draw[0] + 1)).mean() / np.log(2)  # both classes by symmetry
-    for _ in range(120):
+    for _ in range(80):
         scores = rng.normal(size=400) + np.where(label == 0, 1, -1)
         design = Design(label)
         lo, hi = bounds_of(
@@ -115,7 +115,7 @@ def test_coverage_of_eer_and_min_dcf() -> None:
         draws = mean_draws(design, loss, ((0,), (1,)), 0, "x")
         lo, hi = bounds_of(float(value), draws, design, None)
         hits["cllr"] += lo <= truth <= hi
-    assert all(0.88 * 120 <= count <= 119 for count in hits.values()), hits
+    assert all(0.88 * 80 <= count for count in hits.values()), hits
 
 
 def test_min_dcf_of_draws_is_vectorised_over_draws() -> None:
