@@ -201,7 +201,7 @@ def _read(path: Path, needed: Sequence[str]) -> _Table:
 
 def _pairs(table: _Table) -> list[str]:
     return [
-        f"{a} {b}" for a, b in zip(table.columns["spk"], table.columns["filename"], strict=True)
+        f"{a}\t{b}" for a, b in zip(table.columns["spk"], table.columns["filename"], strict=True)
     ]
 
 
@@ -258,4 +258,5 @@ def _need_all(path: Path, label: IntArray, known: Sequence[str]) -> None:
 
 
 def _short(text: str) -> str:
+    text = text.replace("\t", " ")
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")

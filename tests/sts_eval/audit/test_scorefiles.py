@@ -102,6 +102,16 @@ def test_mistakes_name_file_and_line(tmp_path: Path, scores: str, keys: str, mes
         read_cm(*write(tmp_path, scores, keys))
 
 
+def test_speaker_and_file_are_not_run_together(tmp_path: Path) -> None:
+    head, keys = (text.split("\n")[0] for text in (SASV, SASV_KEYS))
+    names = ["a b\tc", "a\tb c", "a\tc"]
+    scores = [f"{name}\t1\t1\t{i}" for i, name in enumerate(names)]
+    labels = ["bonafide\ttarget", "bonafide\tnontarget", "spoof\tspoof"]
+    rows = [f"{name}\t{label}" for name, label in zip(names, labels, strict=True)]
+    found = read_sasv(*write(tmp_path, "\n".join([head, *scores]), "\n".join([keys, *rows])))
+    assert found.label.tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
