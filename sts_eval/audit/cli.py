@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from sts_eval.audit.folds import FoldReport
     from sts_eval.audit.score_metrics import Measure
 
 USAGE = 2
@@ -50,6 +51,11 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead
     help="Speaker of each file: filename, spk. The intervals then respect speakers.",
 )
 @click.option(
+    "--families",
+    type=_FILE,
+    help="Attack family of each file: filename, family. Adds the macro mean and the worst.",
+)
+@click.option(
     "--sasv", type=_FILE, help="Track 2 scores: spk, filename, cm-score, asv-score, sasv-score."
 )
 @click.option("--sasv-keys", type=_FILE, help="Their keys: spk, filename, cm-label, asv-label.")
@@ -64,6 +70,7 @@ def metrics(
     cm: Path | None,
     cm_keys: Path | None,
     speakers: Path | None,
+    families: Path | None,
     sasv: Path | None,
     sasv_keys: Path | None,
     seed: int,
@@ -80,16 +87,18 @@ def metrics(
             raise click.UsageError(f"--{name} and --{name}-keys belong together")
     if cm is None and sasv is None:
         raise click.UsageError("give --cm and --cm-keys, or --sasv and --sasv-keys, or all four")
-    if cm is None and (speakers is not None or plots is not None):
-        raise click.UsageError("--speakers and --plots are about the files of --cm")
+    if cm is None and (speakers or families or plots):
+        raise click.UsageError("--speakers, --families and --plots are about the files of --cm")
 
-    from sts_eval.audit.score_metrics import cm_metrics, sasv_metrics
+    from sts_eval.audit.score_metrics import by_family, cm_metrics, sasv_metrics
     from sts_eval.audit.scorefiles import read_cm, read_sasv
 
     measures: dict[str, Measure] = {}
+    each: FoldReport | None = None
     if cm is not None and cm_keys is not None:
-        trials = read_cm(cm, cm_keys, speakers)
+        trials = read_cm(cm, cm_keys, speakers, families)
         measures |= cm_metrics(trials, seed)
+        each = by_family(trials, seed) if families is not None else None
         if plots is not None:
             from sts_eval.audit.plots import det_plot, save_svg, tippett_plot
 
@@ -99,9 +108,13 @@ def metrics(
         measures |= sasv_metrics(read_sasv(sasv, sasv_keys), seed)
     if as_json:
         shown = {name: measure.model_dump(mode="json") for name, measure in measures.items()}
+        if each is not None:
+            shown["eer_percent_by_family"] = each.model_dump(mode="json")
         click.echo(json.dumps(shown, indent=1))
-    else:
-        _table(measures)
+        return
+    if each is not None:
+        _families(each)
+    _table(measures)
 
 
 @audit.command()
@@ -110,6 +123,7 @@ def metrics(
 @click.option("--subset", help="One subset, as the corpus calls it (train, dev, eval, ...).")
 @click.option("--keys", type=_FILE, help="Write a key file for `audit metrics`.")
 @click.option("--speakers", type=_FILE, help="Write a speakers file for `audit metrics`.")
+@click.option("--families", type=_FILE, help="Write a families file for `audit metrics`.")
 @_JSON
 def protocol(
     corpus: str,
@@ -117,6 +131,7 @@ def protocol(
     subset: str | None,
     keys: Path | None,
     speakers: Path | None,
+    families: Path | None,
     as_json: bool,
 ) -> None:
     """Check the download of CORPUS in FOLDER and say what is in it.
@@ -128,7 +143,7 @@ def protocol(
     from sts_eval.audit.readers import read
 
     items = read(corpus, folder, subset)
-    protocols.write_files(items, folder, keys, speakers)
+    protocols.write_files(items, folder, keys, speakers, families)
     counts = protocols.contents(items)
     if as_json:
         click.echo(json.dumps(counts, indent=1))
@@ -153,6 +168,19 @@ def _table(measures: dict[str, Measure]) -> None:
     console.print(table)
     for line in dict.fromkeys(_about(measure) for measure in measures.values()):
         console.print(line)
+
+
+def _families(each: FoldReport) -> None:
+    """Macro mean and worst come before the pooled numbers."""
+    from sts_eval.wording import interval_words, quantity_words
+
+    macro = each.macro
+    value, interval = quantity_words(macro.value, "%"), interval_words(macro.lo, macro.hi, "%")
+    click.echo(f"macro mean EER over {macro.n} attack families: {value} ({interval})")
+    click.echo(f"worst family: {each.worst_name}, {quantity_words(each.worst, '%')}")
+    rest = sorted(each.by_name.items(), key=lambda pair: -(pair[1] or 0.0))
+    click.echo(", ".join(f"{name} {quantity_words(eer, '%')}" for name, eer in rest))
+    click.echo("pooled:")
 
 
 def _about(measure: Measure) -> str:

@@ -211,14 +211,14 @@ def _held(item: Item, kind: str) -> tuple[str, ...]:
 class FoldReport(BaseModel):
     """A metric over what was held out. Read macro and worst first; pooled numbers flatter.
 
-    by_held_out: mean over its parts; None where it could not be measured (see unmeasured).
+    by_name: mean over its parts; None where it could not be measured (see unmeasured).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     macro: Estimate
     worst: float | None
-    worst_held_out: str
-    by_held_out: dict[str, float | None]
+    worst_name: str
+    by_name: dict[str, float | None]
     unmeasured: dict[str, str] = {}
 
 
@@ -269,7 +269,7 @@ def _one_class(items: list[Item], side: str) -> str:
 
 
 def report(
-    by_held_out: Mapping[str, float | None],
+    by_name: Mapping[str, float | None],
     *,
     name: str,
     unit: str,
@@ -281,8 +281,8 @@ def report(
     The interval says how the mean would move with other families (speakers, channels) of the kind;
     it is not about the number of recordings.
     """
-    found = {held: value for held, value in by_held_out.items() if value is not None}
-    missing = len(by_held_out) - len(found)
+    found = {held: value for held, value in by_name.items() if value is not None}
+    missing = len(by_name) - len(found)
     sample = make_sample(((held, held, value) for held, value in found.items()), missing)
     result = summary.summarise(sample, "mean", seed=seed, name=name)
     macro = Estimate(
@@ -304,7 +304,7 @@ def report(
     return FoldReport(
         macro=macro,
         worst=found.get(worst),
-        worst_held_out=worst,
-        by_held_out=dict(by_held_out),
+        worst_name=worst,
+        by_name=dict(by_name),
         unmeasured=dict(unmeasured or {}),
     )

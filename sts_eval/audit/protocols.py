@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sts_eval.audit import AuditError
 from sts_eval.audit.items import Item
-from sts_eval.audit.scorefiles import write_cm_keys, write_speakers
+from sts_eval.audit.scorefiles import write_cm_keys, write_families, write_speakers
 
 
 def contents(items: Sequence[Item]) -> dict[str, dict[str, int]]:
@@ -31,9 +31,13 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 
 
 def write_files(
-    items: Sequence[Item], root: Path, keys: Path | None, speakers: Path | None
+    items: Sequence[Item],
+    root: Path,
+    keys: Path | None,
+    speakers: Path | None,
+    families: Path | None,
 ) -> None:
-    """Write the key file and the speakers file, where they are asked for.
+    """Write the key, speakers and families files, where they are asked for.
 
     A recording is named as ASVspoof does, by its file name without the ending; where such names
     are not unique, by its path within root. Raises AuditError when speakers are asked for and not
@@ -44,6 +48,8 @@ def write_files(
         stems = [item.path.relative_to(root).as_posix() for item in items]
     if keys is not None:
         write_cm_keys(keys, zip(stems, (item.label for item in items), strict=True))
+    if families is not None:
+        write_families(families, zip(stems, (item.family or "-" for item in items), strict=True))
     if speakers is not None:
         silent = next((item.path for item in items if not item.speaker), None)
         if silent is not None:

@@ -1,6 +1,7 @@
 """The metrics of a score file, each with its interval: what `sts-eval audit metrics` prints.
 
 Track 1: min_dcf, eer_percent, cllr_bits, act_dcf (official) and cllr_min_bits, eer_rocch_percent.
+With families also the EER of each attack family, their macro mean and the worst (`by_family`).
 Track 2: a_dcf, min_t_dcf, t_eer_percent. Definitions in `detection`, `likelihood` and `tandem`;
 intervals in `resampling`: by speaker where speakers are known, by trial otherwise.
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sts_eval.audit import detection, likelihood, tandem
+from sts_eval.audit.folds import FoldReport, report
 from sts_eval.audit.operating import FloatArray, IntArray
 from sts_eval.audit.resampling import (
     DRAWS,
@@ -41,6 +43,23 @@ class Measure(Estimate):
 
     n_by_class: dict[str, int]
     threshold: float | None = None
+
+
+def by_family(trials: CmTrials, seed: int = 0) -> FoldReport:
+    """EER of each attack family against all bona fide trials: macro mean, worst, each.
+
+    The family of bona fide trials is ignored. Raises ValueError when no families are known.
+    """
+    if trials.family is None:
+        raise ValueError("the families are not known")
+    family = np.array(trials.family)
+    spoofed = trials.label == 1
+    found: dict[str, float | None] = {
+        str(name): 100
+        * detection.eer(trials.bonafide, trials.scores[spoofed & (family == name)]).value
+        for name in np.unique(family[spoofed])
+    }
+    return report(found, name="eer_percent", unit="%", seed=seed)
 
 
 Ceiling = Callable[[FloatArray], float]

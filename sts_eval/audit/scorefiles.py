@@ -5,7 +5,8 @@ Tab-separated with a header, one row per trial (as the ASVspoof 5 evaluation pac
     scores, track 1:  filename  cm-score                           keys:  filename  cm-label
     scores, track 2:  spk  filename  cm-score  asv-score  sasv-score
     keys, track 2:    spk  filename  cm-label  asv-label
-    speakers (ours):  filename  spk         which speaker a track 1 file is of, for the intervals
+    speakers (ours):  filename  spk         who speaks in a track 1 file, for the intervals
+    families (ours):  filename  family      kind of attack, for the macro mean; "-" for bona fide
 
 cm-label is bonafide or spoof; asv-label target, nontarget or spoof. In track 2 the columns cm-score
 and asv-score may be "-" throughout (a system with one fused score). Columns are found by name, in
@@ -35,13 +36,15 @@ _SHOWN = 40
 class CmTrials:
     """Track 1, in the order of the score file.
 
-    label: [n] index into CM_LABELS; speaker: [n] codes 0..K-1, or None when not known.
+    label: [n] index into CM_LABELS; speaker: [n] codes 0..K-1, family: [n], each None when not
+    known.
     """
 
     names: tuple[str, ...]
     scores: FloatArray
     label: IntArray
     speaker: IntArray | None = None
+    family: tuple[str, ...] | None = None
 
     @property
     def bonafide(self) -> FloatArray:
@@ -107,7 +110,9 @@ class _Table:
             raise self.fail(row, f"unknown {name} {shown} (known: {wanted})") from None
 
 
-def read_cm(scores: Path, keys: Path, speakers: Path | None = None) -> CmTrials:
+def read_cm(
+    scores: Path, keys: Path, speakers: Path | None = None, families: Path | None = None
+) -> CmTrials:
     """Read track 1 scores and keys, matched by file name. Raises AuditError."""
     scored = _read(scores, ("filename", "cm-score"))
     keyed = _read(keys, ("filename", "cm-label"))
@@ -116,8 +121,9 @@ def read_cm(scores: Path, keys: Path, speakers: Path | None = None) -> CmTrials:
     label = keyed.labels("cm-label", CM_LABELS)[order]
     values = scored.scores("cm-score")
     _need_all(keys, label, CM_LABELS)
-    speaker = None if speakers is None else _speakers(speakers, scored, names)
-    return CmTrials(tuple(names), values, label, speaker)
+    speaker = None if speakers is None else _codes(_said(speakers, "spk", scored, names))
+    family = None if families is None else tuple(_said(families, "family", scored, names))
+    return CmTrials(tuple(names), values, label, speaker, family)
 
 
 def read_sasv(scores: Path, keys: Path) -> SasvTrials:
@@ -153,6 +159,11 @@ def write_cm_keys(path: Path, rows: Iterable[tuple[str, str]]) -> None:
 def write_speakers(path: Path, rows: Iterable[tuple[str, str]]) -> None:
     """Write who speaks in each file of track 1."""
     _write(path, ("filename", "spk"), rows)
+
+
+def write_families(path: Path, rows: Iterable[tuple[str, str]]) -> None:
+    """Write the attack family of each file of track 1, "-" for bona fide."""
+    _write(path, ("filename", "family"), rows)
 
 
 def write_sasv_scores(path: Path, rows: Iterable[tuple[str, str, float, float, float]]) -> None:
@@ -228,13 +239,14 @@ def _match(scored: _Table, ids: list[str], keyed: _Table, key_ids: list[str]) ->
     return np.array([keys[name] for name in ids], np.int64)
 
 
-def _speakers(path: Path, scored: _Table, names: list[str]) -> IntArray:
-    table = _read(path, ("filename", "spk"))
+def _said(path: Path, column: str, scored: _Table, names: list[str]) -> list[str]:
+    """[n] what the file says of each scored recording."""
+    table = _read(path, ("filename", column))
     index = _index(table, table.columns["filename"])
     for row, name in enumerate(names):
         if name not in index:
-            raise scored.fail(row, f"{_short(name)} has no speaker in {path}")
-    return _codes(table.columns["spk"][index[name]] for name in names)
+            raise scored.fail(row, f"{_short(name)} has no {column} in {path}")
+    return [table.columns[column][index[name]] for name in names]
 
 
 def _codes(labels: Iterable[str]) -> IntArray:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sts_eval.audit.cli import audit
-from sts_eval.audit.scorefiles import write_cm_keys, write_cm_scores
+from sts_eval.audit.scorefiles import write_cm_keys, write_cm_scores, write_families
 
 BONA = [1.0, 2, 3, 4]
 SPOOF = [0.0, 0.5, 2.5, -1]
@@ -120,6 +120,22 @@ def test_usage(arguments: list[str], message: str) -> None:
     result = CliRunner().invoke(audit, ["metrics", *arguments])
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_families_come_first(files: Path) -> None:
+    path = files / "families.tsv"
+    kinds = ["-"] * 4 + ["vocoder", "vocoder", "codec", "vocoder"]
+    write_families(path, ((f"E_{i:02d}", kind) for i, kind in enumerate(kinds)))
+    result = run(files, "--json", "--families", str(path))
+    found = json.loads(result.stdout)["eer_percent_by_family"]
+    # Vocoder {0, .5, -1}: none above 1. Codec {2.5}: miss 2/4 and false alarm 1 at 2.5, 2/4 and 0
+    # at 3; both gaps are 1/2, and the convention takes the first: (2/4 + 1) / 2.
+    assert found["by_name"] == {"codec": 75.0, "vocoder": 0.0}
+    assert found["macro"]["value"] == 37.5
+    assert (found["worst"], found["worst_name"]) == (75.0, "codec")
+    text = run(files, "--families", str(path)).stdout
+    assert text.index("macro mean EER over 2 attack families: 37.5 %") < text.index("pooled")
+    assert "worst family: codec, 75 %" in text
 
 
 def test_plots_are_written(files: Path) -> None:

@@ -173,18 +173,18 @@ def test_evaluate_reports_macro_mean_and_worst_family() -> None:
 
     found = evaluate(items, leave_one_family_out(items), blind_to_codecs)
     # codec: all scores equal, 50 %; vocoder and tts: 0 %. Mean 16.67 %.
-    assert found.by_held_out == {"codec": 50.0, "tts": 0.0, "vocoder": 0.0}
+    assert found.by_name == {"codec": 50.0, "tts": 0.0, "vocoder": 0.0}
     assert found.macro.value == pytest.approx(50 / 3)
     assert found.macro.lo == 0
     assert found.macro.hi > 50 / 3
-    assert (found.worst, found.worst_held_out) == (50.0, "codec")
+    assert (found.worst, found.worst_name) == (50.0, "codec")
     assert found.macro.n == 3
 
 
 def test_a_fold_of_one_class_is_unmeasured_and_counted() -> None:
     items = [one for one in corpus() if one.bonafide or one.codec == "none"]
     found = evaluate(items, leave_one_channel_out(items), lambda _, test: np.arange(len(test)))
-    assert found.by_held_out["opus"] is None
+    assert found.by_name["opus"] is None
     assert found.unmeasured["opus"] == "part 2: the test side has no spoofed ones"
     # Without the uncoded ones there is nothing but bona fide left to train on.
     assert found.unmeasured["none"] == "part 2: the training side has no spoofed ones"

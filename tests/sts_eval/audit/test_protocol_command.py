@@ -38,6 +38,9 @@ def test_key_and_speaker_files_fit_the_scores(wild: Path, tmp_path: Path) -> Non
     trials = read_cm(scores, keys, speakers)
     assert trials.bonafide.tolist() == [1, 2]
     assert trials.speaker.tolist() == [0, 0, 1]
+    families = tmp_path / "f.tsv"
+    assert protocol("in_the_wild", wild, "--families", families).exit_code == 0
+    assert read_cm(scores, keys, families=families).family == ("unknown", "-", "-")
 
 
 def test_names_that_are_not_unique_become_paths(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_speakers(tmp_path: Path) -> None:
     (tmp_path / "spk.tsv").write_text("filename\tspk\nE_2\tB\nE_1\tA\nE_3\tA\n")
     assert read_cm(*paths, tmp_path / "spk.tsv").speaker.tolist() == [0, 1, 0]
     (tmp_path / "spk.tsv").write_text("filename\tspk\nE_2\tB\nE_1\tA\n")
-    with pytest.raises(AuditError, match=r"scores\.tsv:4: 'E_3' has no speaker in .*spk\.tsv"):
+    with pytest.raises(AuditError, match=r"scores\.tsv:4: 'E_3' has no spk in .*spk\.tsv"):
         read_cm(*paths, tmp_path / "spk.tsv")
 
 
