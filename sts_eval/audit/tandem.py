@@ -25,7 +25,7 @@ Three classes: target (to be accepted), nontarget and spoof (to be rejected). AS
   threshold whose miss rate is below its false alarm rate at rho = 1/2, the CM threshold with the
   smallest |miss - false alarm| of the tandem at rho = 1/2; of these pairs the one nearest to
   fa_nontarget / fa_spoof = fa_cm / (1 - miss_cm); the value is its fa_cm fa_spoof. CM rates pool
-  target and nontarget trials as bona fide.
+  target and nontarget trials as bona fide; tied scores are one step, as in `detection`.
 """
 
 from __future__ import annotations
