@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from sts_eval.audit.cli import audit
+
 USAGE, FAILED = 2, 4
 
 
@@ -305,6 +307,9 @@ def init(folder: Path) -> None:
 
     for path in write_starter(folder):
         click.echo(path)
+
+
+main.add_command(audit)
 
 
 def _folder(run_path: Path) -> Path:
