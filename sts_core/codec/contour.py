@@ -37,25 +37,37 @@ class ContourCodebook(nn.Module):
     """`size` pitch contours."""
 
     entries: Tensor  # [size, 8], octaves
+    index: Tensor  # int64 [size, 8], where an entry's hops lie in the flat [8 x 128] grid
+    share: Tensor  # [size, 8], and how far towards the next point of the grid
 
     def __init__(self, size: int) -> None:
         super().__init__()
         start = torch.linspace(0.0, TOP_OCTAVE, size)[:, None].expand(size, HOPS_PER_FRAME)
         self.register_buffer("entries", start.clone())
+        self.register_buffer("index", torch.zeros_like(start, dtype=torch.long), persistent=False)
+        self.register_buffer("share", torch.zeros_like(self.entries), persistent=False)
+        self.register_load_state_dict_post_hook(lambda module, _: module.refresh())
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Bring what is derived from the entries up to date."""
+        position = self.entries * ((FINE_LAGS - 1) / TOP_OCTAVE)
+        left = position.floor().clamp(0, FINE_LAGS - 2)
+        hops = torch.arange(HOPS_PER_FRAME, device=left.device)
+        self.index = left.long() + FINE_LAGS * hops
+        self.share = position - left
 
     def encode(self, logits: Tensor) -> Tensor:
         """Codes int64 [B, T] of the estimator's logits [B, T 8, 129]."""
-        position = self.entries * ((FINE_LAGS - 1) / TOP_OCTAVE)  # [size, 8], on the grid
-        left = position.floor().clamp(0, FINE_LAGS - 2)
-        share = position - left
-        index = left.long() + FINE_LAGS * torch.arange(HOPS_PER_FRAME, device=left.device)
         weight = torch.sigmoid(logits[..., -1:]).clamp(min=LEAST_WEIGHT)
-        log_p = weight * torch.log(torch.softmax(logits[..., :-1], dim=-1) + LEAST_P)  # [B, T 8, 128]
+        p = torch.softmax(logits[..., :-1], dim=-1)  # [B, T 8, 128]
+        log_p = weight * torch.log(p + LEAST_P)
         frames = log_p.unflatten(1, (-1, HOPS_PER_FRAME)).flatten(2)  # [B, T, 8 x 128]
         codes = []
         for part in frames.split(FRAMES_AT_ONCE, dim=1):
-            at_left, at_right = part[..., index], part[..., index + 1]  # [B, t, size, 8]
-            score = torch.lerp(at_left, at_right, share).sum(dim=-1)
+            at_left, at_right = part[..., self.index], part[..., self.index + 1]  # [B, t, size, 8]
+            score = torch.lerp(at_left, at_right, self.share).sum(dim=-1)
             codes.append(score.argmax(dim=-1))
         return torch.cat(codes, dim=1)
 
@@ -73,6 +85,7 @@ class ContourCodebook(nn.Module):
         """Set the entries by k-means on the frames [M, 8] that are voiced for six hops or more."""
         frames = octaves[voiced.sum(dim=-1) >= 6]
         self.entries.copy_(kmeans(frames, len(self.entries), iterations))
+        self.refresh()
 
 
 def to_octaves(hz: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ class Codebook(nn.Module):
     entries: Tensor  # [N, D]
     count: Tensor  # [N]
     total: Tensor  # [N, D]
+    half_norm: Tensor  # [N], half the squared length of each entry
 
     def __init__(self, size: int, dim: int, decay: float, revive_below: float) -> None:
         super().__init__()
@@ -42,12 +43,20 @@ class Codebook(nn.Module):
         self.register_buffer("entries", torch.randn(size, dim))
         self.register_buffer("count", torch.ones(size), persistent=False)
         self.register_buffer("total", self.entries.clone(), persistent=False)
+        self.register_buffer("half_norm", torch.zeros(size), persistent=False)
+        self.register_load_state_dict_post_hook(lambda module, _: module.refresh())
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Bring what is derived from the entries up to date."""
+        self.half_norm.copy_(0.5 * self.entries.square().sum(dim=1))
 
     def encode(self, x: Tensor) -> Tensor:
         """Index of the nearest entry: [..., D] -> int64 [...]."""
-        # |x - e|^2 without |x|^2, which is the same for all entries
-        score = x @ self.entries.t() - 0.5 * self.entries.square().sum(dim=1)  # [..., N]
-        return score.argmax(dim=-1)
+        # |x - e|^2 / 2 without |x|^2 / 2, which is the same for all entries
+        score = torch.addmm(self.half_norm, x.reshape(-1, x.shape[-1]), self.entries.t(), beta=-1)
+        return score.argmax(dim=-1).reshape(x.shape[:-1])
 
     def decode(self, codes: Tensor) -> Tensor:
         """Entries of indices: int64 [...] -> [..., D]."""
@@ -59,6 +68,7 @@ class Codebook(nn.Module):
         self.entries.copy_(entries)
         self.count.fill_(count)
         self.total.copy_(entries * count)
+        self.refresh()
 
     @torch.no_grad()
     def learn(self, x: Tensor, codes: Tensor) -> None:
@@ -76,6 +86,7 @@ class Codebook(nn.Module):
             self.count[dead] = fair
             self.total[dead] = taken * fair
         self.entries.copy_(self.total / self.count.clamp(min=1e-7)[:, None])
+        self.refresh()
 
 
 class ResidualQuantiser(nn.Module):
