@@ -7,19 +7,22 @@ the protocol, `mute_start` by never saying that it is ready.
 
 import contextlib
 import socket
-import struct
 import threading
 import time
 
 import numpy as np
 import pytest
 
+from sts_eval import runner
 from sts_eval.clock import drive_paced, new_recording
 from sts_eval.metrics.signal import dropouts
+from sts_eval.observation import Status
+from sts_eval.planning import RunOptions
+from sts_eval.runner import Progress
 from sts_eval.target import PacedSession, SessionSetup, TargetError
 from sts_eval.targets.tcp import TcpTarget
 from sts_eval.targets.wire import Unpacker, pack
-from sts_eval.trace import silence
+from sts_eval.trace import load_meta, load_trace, silence
 from sts_eval.units import FRAME_SAMPLES
 
 CHUNK = (0.4 * np.sin(np.arange(FRAME_SAMPLES) * 0.1)).astype("<f4").tobytes()
@@ -50,8 +53,7 @@ def serve(listener, mode):
                 if kind == "S" and mode != "mute_start":
                     link.sendall(pack("R", b'{"name": "loopback"}'))
                 elif kind == "A" and not answered:
-                    (first,) = struct.unpack("<f", body[:4])
-                    if first > 0.1:
+                    if np.frombuffer(body, "<f4").max() > 0.1:
                         answered = True
                         threading.Thread(target=answer, args=(link, mode), daemon=True).start()
                 elif kind == "C":
@@ -124,3 +126,36 @@ def test_no_server_and_no_ready_message():
         TcpTarget(port=free).open(SessionSetup())
     with server("mute_start") as port, pytest.raises(TargetError, match="no ready message"):
         TcpTarget(port=port, timeout_s=0.3).open(SessionSetup())
+
+
+SUITE = """\
+suite: paced
+question: Does a remote target run through a suite?
+judges: {asr: none, vad: energy}
+scenarios:
+  - kind: question
+    pick: {kind: fact, per_voice: 1, voice: af_nova}
+    lead_s: [0.2, 0.2]
+    listen_s: 1
+"""
+
+
+@pytest.mark.parametrize(("mode", "status"), [("steady", "ok"), ("close", "error")])
+def test_a_whole_run_in_real_time(tmp_path, mode, status):
+    (tmp_path / "paced.yaml").write_text(SUITE)
+    with server(mode) as port:
+        options = RunOptions(
+            suite=tmp_path / "paced.yaml", target=f"tcp:port={port}", out=tmp_path / "reports"
+        )
+        folder = runner.start_run(options, Progress())
+    record = runner.score_run(folder, Progress(), judge_reports=False)
+    (scenario,) = record.scenarios
+    assert scenario.status == status
+    assert load_meta(folder / scenario.trace).clock == "paced"
+    # what was recorded until the failure is kept
+    assert len(scenario.agent_spans) == (1 if status == "ok" else 0)
+    compute = next(o for o in record.observations if o.metric == "real_time_factor")
+    assert compute.status is (Status.UNMEASURED if status == "ok" else Status.ERROR)
+    if status == "error":
+        agent = load_trace(folder / scenario.trace).agent
+        assert np.abs(agent).max() > 0.1
