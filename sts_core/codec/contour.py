@@ -37,14 +37,16 @@ class ContourCodebook(nn.Module):
     """`size` pitch contours."""
 
     entries: Tensor  # [size, 8], octaves
-    index: Tensor  # int64 [size, 8], where an entry's hops lie in the flat [8 x 128] grid
+    left: Tensor  # int64 [size, 8], where an entry's hops lie in the flat [8 x 128] grid
+    right: Tensor  # int64 [size, 8], the next point of the grid
     share: Tensor  # [size, 8], and how far towards the next point of the grid
 
     def __init__(self, size: int) -> None:
         super().__init__()
         start = torch.linspace(0.0, TOP_OCTAVE, size)[:, None].expand(size, HOPS_PER_FRAME)
         self.register_buffer("entries", start.clone())
-        self.register_buffer("index", torch.zeros_like(start, dtype=torch.long), persistent=False)
+        for name in ("left", "right"):
+            self.register_buffer(name, torch.zeros_like(start, dtype=torch.long), persistent=False)
         self.register_buffer("share", torch.zeros_like(self.entries), persistent=False)
         self.register_load_state_dict_post_hook(lambda module, _: module.refresh())
         self.refresh()
@@ -55,7 +57,8 @@ class ContourCodebook(nn.Module):
         position = self.entries * ((FINE_LAGS - 1) / TOP_OCTAVE)
         left = position.floor().clamp(0, FINE_LAGS - 2)
         hops = torch.arange(HOPS_PER_FRAME, device=left.device)
-        self.index = left.long() + FINE_LAGS * hops
+        self.left = left.long() + FINE_LAGS * hops
+        self.right = self.left + 1
         self.share = position - left
 
     def encode(self, logits: Tensor) -> Tensor:
@@ -66,7 +69,7 @@ class ContourCodebook(nn.Module):
         frames = log_p.unflatten(1, (-1, HOPS_PER_FRAME)).flatten(2)  # [B, T, 8 x 128]
         codes = []
         for part in frames.split(FRAMES_AT_ONCE, dim=1):
-            at_left, at_right = part[..., self.index], part[..., self.index + 1]  # [B, t, size, 8]
+            at_left, at_right = part[..., self.left], part[..., self.right]  # [B, t, size, 8]
             score = torch.lerp(at_left, at_right, self.share).sum(dim=-1)
             codes.append(score.argmax(dim=-1))
         return torch.cat(codes, dim=1)

@@ -49,8 +49,12 @@ class ReferenceCodec(nn.Module):
         self.decoder = Decoder(config)
 
     def for_inference(self) -> ReferenceCodec:
-        """Evaluation mode without gradients. Returns itself."""
-        return self.eval().requires_grad_(False)
+        """Evaluation mode without gradients, matrices laid out for few rows. Returns itself."""
+        self.eval().requires_grad_(False)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):  # same values, columns first: see bench_codec.py
+                module.weight.data = module.weight.t().contiguous().t()
+        return self
 
     @torch.inference_mode()
     def encode(self, audio: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_codec.py [--frames 100] [--weights FILE]
 
 Streaming: encode + decode of one 80 ms frame (1,920 samples), batch 1, one thread, no gradients;
-the codecs take turns of ten frames, so that other load on the machine meets all of them alike and
+the codecs take turns of 25 frames, so that other load on the machine meets all of them alike and
 each still finds its weights in the processor's caches as it does when it runs alone.
 Mimi is PyPI `moshi` 0.2.13 in its own streaming mode at its true dimensions with 8 codebooks;
 EnCodec is `EncodecModel` of transformers (24 kHz, 6 kbit/s, 8 codebooks), called on one frame at a
@@ -32,7 +32,7 @@ from torch import Tensor
 from sts_core.codec.files import load_codec
 from sts_core.units import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 
-TURN_FRAMES = 10
+TURN_FRAMES = 25
 RESAMPLES = 2_000
 OURS = "sts-core"
 INSTALL = {
