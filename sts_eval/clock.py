@@ -8,6 +8,10 @@ target: no wall time enters the track. The wall time of each push is kept beside
 that arrives at `a` starts at max(a, end of the audio before it), to the sample (a virtual playout
 buffer, as a client of a remote server needs one).
 
+The user's track is an array that may still be written to while it is played: a reactive user
+(`hear`) is told each agent frame as it has been played and may put its own speech into the track
+from the next frame on. A track without one costs nothing more.
+
 Both refuse what a broken target may return: other types, NaN, more than `MAX_AHEAD_S` of queued
 audio. Recording goes into a `Recording` that a supervisor may read at any time, so that a target
 which fails in mid-scenario leaves what was recorded until then.
@@ -17,7 +21,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +32,9 @@ from sts_eval.units import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_for, s
 
 MAX_AHEAD_S = 120.0  # more queued speech than this is a runaway, not an answer
 CLIP = 1.0
+
+Hear = Callable[[int, Samples], Sequence[TraceEvent]]
+"""A reactive user: (tick, agent frame float32 [1920] of that tick) -> what it did about it."""
 
 
 @dataclass
@@ -107,13 +114,17 @@ class _Playout:
 
 
 def drive_lockstep(
-    session: Session, user: Samples, recording: Recording, on_push: Callable[[], None]
+    session: Session,
+    user: Samples,
+    recording: Recording,
+    on_push: Callable[[], None],
+    hear: Hear | None = None,
 ) -> None:
     """Drive a session through a user track.
 
     user: float32 [S], S a whole number of frames. recording: filled as it goes. on_push: called
-    after every push (the supervisor's sign of life). Raises what the session raises, TargetError on
-    garbage.
+    after every push (the supervisor's sign of life). hear: the reactive user, told of tick k after
+    push k. Raises what the session raises, TargetError on garbage.
     """
     playout = _Playout()
     limit_samples = seconds_to_samples(MAX_AHEAD_S)
@@ -133,6 +144,8 @@ def drive_lockstep(
         playout.put(audio, k)
         if playout.queued_samples > limit_samples:
             raise TargetError(f"more than {MAX_AHEAD_S:.0f} s of audio waits to be played")
+        if hear is not None:
+            recording.events.extend(hear(k, agent[k]))
         on_push()
     _note(recording, session.close(), len(frames) * FRAME_S)
     if playout.queued_samples:
@@ -175,14 +188,20 @@ class _ArrivalTrack:
 
 
 def drive_paced(
-    session: PacedSession, user: Samples, recording: Recording, on_push: Callable[[], None]
+    session: PacedSession,
+    user: Samples,
+    recording: Recording,
+    on_push: Callable[[], None],
+    hear: Hear | None = None,
 ) -> None:
     """Drive a session that runs on its own clock, one frame per 80 ms of real time.
 
     Arrival times count from the first push. Frame k is sent when it would be complete, at
-    (k+1) x 80 ms. Raises what the session raises, TargetError on garbage.
+    (k+1) x 80 ms. hear: the reactive user, told of tick k as far as its audio has arrived when
+    the tick is over. Raises what the session raises, TargetError on garbage.
     """
     frames = user.reshape(-1, FRAME_SAMPLES)
+    agent = recording.agent.reshape(-1, FRAME_SAMPLES)
     track = _ArrivalTrack(recording)
     origin = time.monotonic()
     for k, frame in enumerate(frames):
@@ -193,6 +212,8 @@ def drive_paced(
         now_s = time.monotonic() - origin
         for arrived in (emission, *session.poll()):
             track.lay(arrived, now_s)
+        if hear is not None:
+            recording.events.extend(hear(k, agent[k]))
         on_push()
     track.lay(session.close(), time.monotonic() - origin)
 

@@ -6,13 +6,14 @@ and each plan is rendered only when it runs. Rendering is deterministic: same re
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from sts_eval.target import Samples
-from sts_eval.trace import Span, silence
+from sts_eval.trace import Span, TraceEvent, silence
 from sts_eval.units import FRAME_SAMPLES
 
 
@@ -74,7 +75,11 @@ def unrendered(plan: Plan) -> Rendered:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A scenario and its user track, float32 [S] at 24 kHz, S a whole number of frames."""
+    """A scenario and its user track, float32 [S] at 24 kHz, S a whole number of frames.
+
+    hear: a reactive user that writes into the track as it hears the agent (`sts_eval.user`).
+    """
 
     scenario: Scenario
     user: Samples
+    hear: Callable[[int, Samples], Sequence[TraceEvent]] | None = None

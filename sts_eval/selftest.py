@@ -33,6 +33,10 @@ EXPECTED: dict[str, frozenset[str]] = {
     "cuts_user_off": frozenset({"agent_interruption_rate"}),
     "takes_pauses": frozenset({"takeover_in_pause_rate"}),
     "drops_frames": frozenset({"dropout_rate"}),
+    "never_yields": frozenset(
+        {"yield_within_500ms_rate", "yield_within_1s_rate", "yield_within_2s_rate"}
+    ),
+    "yields_to_everything": frozenset({"selectivity_rate"}),
     "slow": frozenset({"missed_deadline_ratio"}),
 }
 

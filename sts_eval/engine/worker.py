@@ -144,9 +144,9 @@ class _Worker:
             if target.clock == "paced":
                 if not isinstance(session, PacedSession):
                     raise TargetError("a paced target must offer poll()")
-                drive_paced(session, rendered.user, recording, self.alive)
+                drive_paced(session, rendered.user, recording, self.alive, rendered.hear)
             else:
-                drive_lockstep(session, rendered.user, recording, self.alive)
+                drive_lockstep(session, rendered.user, recording, self.alive, rendered.hear)
         except BaseException:
             _close_quietly(session)
             raise

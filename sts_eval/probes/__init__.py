@@ -94,9 +94,16 @@ def _full_duplex_bench() -> Kind:
     return FullDuplexBenchKind()
 
 
+def _interruption() -> Kind:
+    from sts_eval.probes.interruption import InterruptionKind
+
+    return InterruptionKind()
+
+
 KINDS: dict[str, Callable[[], Kind]] = {
     "question": _latency,
     "question_with_pause": _latency_pause,
+    "interruption": _interruption,
     "full_duplex_bench": _full_duplex_bench,
 }
 

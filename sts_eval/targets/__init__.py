@@ -24,6 +24,11 @@ TARGETS = Registry(
     [
         Entry("echo", f"{_HERE}.fakes:EchoTarget", "plays the user back after a fixed delay"),
         Entry("silent", f"{_HERE}.fakes:SilentTarget", "never says anything"),
+        Entry(
+            "scripted_duplex",
+            f"{_HERE}.fakes:ScriptedDuplexTarget",
+            "answers at length and yields to true barge-ins only",
+        ),
         Entry("scripted", f"{_HERE}.fakes:ScriptedTarget", "answers a known time after each turn"),
         Entry(
             "cascade",
@@ -61,6 +66,8 @@ FAULTS = Registry(
             ("cuts_user_off", "CutsUserOff", "starts speaking in the middle of the user's turn"),
             ("takes_pauses", "TakesPauses", "takes the turn when the user pauses"),
             ("drops_frames", "DropsFrames", "some frames of its speech are lost"),
+            ("never_yields", "NeverYields", "talks on when the user interrupts"),
+            ("yields_to_everything", "YieldsToEverything", "any sound of the user silences it"),
             ("slow", "Slow", "each push takes longer than a frame"),
         )
     ],

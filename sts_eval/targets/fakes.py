@@ -1,6 +1,7 @@
 """Fakes with known answers: what the harness must say of them is known before it is run.
 
 - `silent` never speaks. `echo` plays the user back after a fixed delay.
+- `scripted_duplex` answers at length and yields to true barge-ins, and to nothing else.
 - `scripted` knows the scenario and starts to speak exactly `delay_ms` after the user's turn, waits
   through pauses, and needs no model. It is the healthy base of the self-test.
 """
@@ -13,7 +14,9 @@ import numpy as np
 
 from sts_eval.target import Emission, Samples, SessionSetup, TargetError, TargetEvent
 from sts_eval.trace import silence
-from sts_eval.units import FRAME_MS, FRAME_S, FRAME_SAMPLES, seconds_to_samples
+from sts_eval.units import FRAME_MS, FRAME_S, FRAME_SAMPLES, frames_for, seconds_to_samples
+
+AUDIBLE = 10 ** (-50 / 20)  # -50 dBFS
 
 
 class SilentTarget:
@@ -127,6 +130,75 @@ class _ScriptedSession:
 
     def close(self) -> Emission:
         return Emission()
+
+
+class ScriptedDuplexTarget:
+    """Answers each request at length and yields to true barge-ins only, from the scenario's script.
+
+    The script says whether the user's event is meant for the agent; when it happens the target
+    hears for itself: the first user frame above -50 dBFS while it speaks.
+
+    delay_ms: from the end of a request to the answer. speech_s: length of the first answer; one
+    after a barge-in lasts 1.2 s.
+    """
+
+    clock = "lockstep"
+    name = "scripted_duplex"
+
+    def __init__(self, delay_ms: float = 320.0, speech_s: float = 9.0) -> None:
+        if delay_ms < 2 * FRAME_MS:
+            raise TargetError(f"scripted_duplex: delay_ms must be at least {2 * FRAME_MS}")
+        self._delay_ms, self._speech_s = float(delay_ms), float(speech_s)
+
+    def describe(self) -> dict[str, Any]:
+        """Its name and script."""
+        return {"name": self.name, "delay_ms": self._delay_ms, "speech_s": self._speech_s}
+
+    def open(self, setup: SessionSetup) -> _DuplexSession:
+        """Needs a scenario with a known event. Raises TargetError without it."""
+        event = setup.scenario.get("conditions", {}).get("event")
+        if event is None:
+            raise TargetError("scripted_duplex needs a scenario with an event (kind: interruption)")
+        asked_s = setup.scenario["turn_end_s"] if setup.scenario["user_spans"] else None
+        reply = reply_audio(self._speech_s, setup.seed)
+        quiet_frames = round(self._delay_ms / FRAME_MS)
+        return _DuplexSession(asked_s, reply, quiet_frames, event in ("barge_in", "stop"))
+
+    def shutdown(self) -> None:
+        """Nothing to free."""
+
+
+class _DuplexSession:
+    def __init__(
+        self, asked_s: float | None, reply: Samples, quiet_frames: int, yields: bool
+    ) -> None:
+        # what push k returns sounds at tick k+1
+        self._reply_at = None if asked_s is None else int(asked_s / FRAME_S) + quiet_frames - 1
+        self._reply, self._quiet_frames, self._yields = reply, quiet_frames, yields
+        self._tick = 0
+        self._queued = 0  # frames that are still to be played
+        self._quiet: int | None = None  # frames since the user's barge-in was last heard
+
+    def push(self, frame: Samples) -> Emission:
+        tick, self._tick = self._tick, self._tick + 1
+        self._queued = max(0, self._queued - 1)
+        sound = float(np.sqrt(np.mean(frame**2))) > AUDIBLE
+        if sound and self._yields and (self._queued or self._quiet is not None):
+            flush, self._queued, self._quiet = self._queued > 0, 0, 0
+            return Emission(flush=flush)
+        if self._quiet is not None:
+            self._quiet += 1
+            if self._quiet == self._quiet_frames:
+                self._quiet = None
+                return self._say(self._reply[: seconds_to_samples(1.2)])
+        return self._say(self._reply) if tick == self._reply_at else Emission()
+
+    def close(self) -> Emission:
+        return Emission()
+
+    def _say(self, speech: Samples) -> Emission:
+        self._queued = frames_for(speech.size)
+        return Emission(speech)
 
 
 def reply_audio(seconds: float, seed: int) -> Samples:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sts_eval.audio import rms_dbfs
 from sts_eval.target import Emission, Samples, Session, SessionSetup, Target, TargetError
 from sts_eval.targets.fakes import reply_audio
 from sts_eval.trace import silence
@@ -303,6 +304,50 @@ class TakesPauses(Fault):
         """Interject 80 ms into each pause."""
         at = [pause["start_s"] + FRAME_S for pause in setup.scenario.get("pauses") or []]
         return _Interjects(session, at, _interjection(setup.seed))
+
+
+class NeverYields(Fault):
+    """Does not stop when the user interrupts: what was queued is played to its end."""
+
+    fault = "never_yields"
+
+    def wrap(self, session: Session, setup: SessionSetup) -> Session:
+        """Drop the flush."""
+        return _NeverYieldsSession(session)
+
+
+class _NeverYieldsSession(_Wrapped):
+    def alter(self, emission: Emission, frame: Samples) -> Emission:
+        return replace(emission, flush=False)
+
+
+class YieldsToEverything(Fault):
+    """Falls silent on any sound of the user while it speaks, and does not take its reply up again.
+
+    A frame above `threshold_dbfs` is a sound.
+    """
+
+    fault = "yields_to_everything"
+
+    def __init__(self, inner: Target, threshold_dbfs: float = -50.0) -> None:
+        super().__init__(inner)
+        self.threshold_dbfs = float(threshold_dbfs)
+
+    def wrap(self, session: Session, setup: SessionSetup) -> Session:
+        """Drop what is queued at each sound."""
+        return _YieldsSession(session, self.threshold_dbfs)
+
+
+class _YieldsSession(_Framewise):
+    def __init__(self, inner: Session, threshold_dbfs: float) -> None:
+        super().__init__(inner)
+        self._threshold_dbfs = threshold_dbfs
+
+    def next_frame(self, frame: Samples) -> Samples:
+        if rms_dbfs(frame) > self._threshold_dbfs:
+            self._queue.clear()
+            self._rest = silence(0)
+        return super().next_frame(frame)
 
 
 class Slow(Fault):

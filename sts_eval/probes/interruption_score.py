@@ -1,0 +1,162 @@
+"""From a trace of an interruption scenario to its observations.
+
+The time of the event comes from the trace (`user_event`): it depended on the agent. A scenario
+whose event never happened leaves its metrics unmeasured, with the reason.
+"""
+
+from __future__ import annotations
+
+from sts_eval.metric import MetricSpec
+from sts_eval.metrics import interruption as measure
+from sts_eval.metrics import turns
+from sts_eval.observation import Observation
+from sts_eval.probes import Evidence
+from sts_eval.probes import interruption_specs as specs
+from sts_eval.probes.latency_score import Observer
+from sts_eval.scenario import Scenario
+from sts_eval.trace import Span, Trace, TraceMeta
+from sts_eval.user import EVENT, MISSED
+
+REQUEST, STOP = "barge_in", "stop"
+DIRECTED = (REQUEST, STOP)
+
+_YIELDS = ((specs.YIELD_500MS, 0.5), (specs.YIELD_1S, 1.0), (specs.YIELD_2S, measure.YIELD_S))
+_OF_BARGE_IN = (*(spec for spec, _ in _YIELDS), specs.YIELD_LATENCY)
+_OF_REQUEST = (specs.NEW_ANSWER, specs.ANSWERED, specs.REDELIVERY)
+
+
+def event_span(meta: TraceMeta) -> Span | None:
+    """When the user's event was played, or None when it was not."""
+    for event in meta.events:
+        if event.name == EVENT and event.source == "harness":
+            start_s, end_s = event.data["start_s"], event.data["end_s"]
+            return Span(start_s=start_s, end_s=end_s, label=str(event.data["event"]))
+    return None
+
+
+def score_event(scenario: Scenario, trace: Trace, heard: Evidence) -> list[Observation]:
+    """All observations of one scenario."""
+    observer = Observer(scenario)
+    if trace.meta.status == "error":
+        for spec in _applicable(scenario):
+            observer.error(spec, trace.meta.error or "the scenario failed")
+        return observer.made
+    stretches = measure.audible_stretches(trace.agent)
+    event = event_span(trace.meta)
+    if scenario.user_spans:
+        _request(observer, heard)
+    if scenario.conditions["event"] in DIRECTED:
+        _floor(observer, [*scenario.user_spans, *([event] if event else [])], stretches)
+    if event is None:
+        for spec in _of_event(scenario):
+            observer.unmeasured(spec, _why_missed(trace.meta))
+    elif scenario.conditions["event"] in DIRECTED:
+        _barge_in(observer, event, stretches, heard)
+    else:
+        _selectivity(observer, event, stretches, heard)
+    return observer.made
+
+
+def _of_event(scenario: Scenario) -> tuple[MetricSpec, ...]:
+    """The metrics that an event of this kind can have."""
+    event = scenario.conditions["event"]
+    if event == REQUEST:
+        return (*_OF_BARGE_IN, *_OF_REQUEST)
+    return _OF_BARGE_IN if event == STOP else (specs.SELECTIVITY,)
+
+
+def _applicable(scenario: Scenario) -> tuple[MetricSpec, ...]:
+    request = (specs.INTERRUPTION,) if scenario.user_spans else ()
+    # a sound that is no turn takes no floor, so only barge-ins have overlap and gap
+    floor = (specs.OVERLAP, specs.GAP) if scenario.conditions["event"] in DIRECTED else ()
+    return (*_of_event(scenario), *request, *floor)
+
+
+def _why_missed(meta: TraceMeta) -> str:
+    missed = (event.data["reason"] for event in meta.events if event.name == MISSED)
+    return str(next(missed, "the agent never spoke"))
+
+
+def _request(observer: Observer, heard: Evidence) -> None:
+    """Whether the agent cut into the user's first request."""
+    span = observer.scenario.user_spans[0]
+    if turns.speaking_at(heard.agent_spans, span.start_s):
+        reason = "already speaking when the turn began"
+        return observer.unmeasured(specs.INTERRUPTION, reason)
+    turn = turns.Turn(span.start_s, span.end_s, observer.scenario.listen_s)
+    cut = turns.interruption_onset(turn, heard.agent_spans) or span
+    shown = (cut.start_s, cut.end_s)
+    return observer.value(specs.INTERRUPTION, float(cut is not span), shown)
+
+
+def _floor(observer: Observer, user: list[Span], stretches: list[Span]) -> None:
+    floor = measure.share_floor(user, stretches)
+    if floor is None:
+        for spec in (specs.OVERLAP, specs.GAP):
+            observer.unmeasured(spec, "nobody made a sound")
+        return
+    observer.value(specs.OVERLAP, 60 * floor.overlap_s / floor.total_s)
+    observer.value(specs.GAP, 60 * floor.gap_s / floor.total_s)
+
+
+def _barge_in(observer: Observer, event: Span, stretches: list[Span], heard: Evidence) -> None:
+    latency_s = measure.yield_latency_s(event.start_s, stretches)
+    if latency_s is None:
+        for spec in _of_event(observer.scenario):
+            observer.unmeasured(spec, "the agent was not speaking when the event began")
+        return
+    evidence = (event.start_s, event.start_s + latency_s)
+    for spec, limit_s in _YIELDS:
+        observer.value(spec, float(latency_s <= limit_s), evidence)
+    if latency_s <= measure.YIELD_S:
+        observer.value(specs.YIELD_LATENCY, 1000 * latency_s, evidence)
+    else:
+        observer.unmeasured(specs.YIELD_LATENCY, "the agent did not yield within 2 s")
+    if event.label == REQUEST:
+        _new_answer(observer, event, heard)
+        _words(observer, event, heard)
+
+
+def _new_answer(observer: Observer, event: Span, heard: Evidence) -> None:
+    turn = turns.Turn(event.start_s, event.end_s, observer.scenario.listen_s)
+    onset_s = turns.response_onset_s(turn, heard.agent_spans)
+    if onset_s is None:
+        outcome = turns.react(turn, heard.agent_spans).outcome
+        return observer.unmeasured(specs.NEW_ANSWER, f"no answer to time: {outcome}")
+    return observer.value(specs.NEW_ANSWER, 1000 * onset_s, (event.end_s, event.end_s + onset_s))
+
+
+def _words(observer: Observer, event: Span, heard: Evidence) -> None:
+    """What the ASR judge's words say: the new request answered, the old reply said again."""
+    if heard.words is None:
+        for spec in (specs.ANSWERED, specs.REDELIVERY):
+            observer.unmeasured(spec, heard.asr_error or "no ASR judge ran")
+        return
+    before = " ".join(word.text for word in heard.words if word.end_s <= event.start_s)
+    after = " ".join(word.text for word in heard.words if word.start_s > event.start_s)
+    evidence = (event.end_s, event.end_s + observer.scenario.listen_s)
+    answered = measure.holds_answer(after, observer.scenario.expected)
+    if answered is None:
+        observer.unmeasured(specs.ANSWERED, "no answer that words could show")
+    else:
+        observer.value(specs.ANSWERED, float(answered), evidence)
+    again = measure.redelivered(before, after)
+    if again is None:
+        observer.unmeasured(specs.REDELIVERY, "fewer than four words before or after the event")
+    else:
+        observer.value(specs.REDELIVERY, float(again), evidence)
+
+
+def _selectivity(observer: Observer, event: Span, stretches: list[Span], heard: Evidence) -> None:
+    latency_s = measure.yield_latency_s(event.start_s, stretches)
+    if observer.scenario.conditions["agent"] == "silent":
+        if latency_s is not None:
+            return observer.unmeasured(specs.SELECTIVITY, "the agent was speaking, unasked")
+        silent = measure.stayed_silent(event, heard.agent_spans)
+        until_s = event.end_s + measure.STAYED_SILENT_S
+        return observer.value(specs.SELECTIVITY, float(silent), (event.start_s, until_s))
+    if latency_s is None:
+        reason = "the agent was not speaking when the event began"
+        return observer.unmeasured(specs.SELECTIVITY, reason)
+    evidence = (event.start_s, event.start_s + latency_s)
+    return observer.value(specs.SELECTIVITY, float(measure.kept_talking(latency_s)), evidence)
