@@ -20,7 +20,7 @@ from sts_core.codec.config import CodecConfig
 from sts_core.codec.model import ReferenceCodec
 
 WEIGHTS_KIND = "sts-core codec"
-DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "codec.safetensors"
+DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "codec" / "codec.safetensors"
 MAX_TOKENS = 1 << 26  # refuses absurd token files before they are expanded
 
 
@@ -102,7 +102,7 @@ def read_tokens(path: Path, codec: Codec) -> Tokens:
         CodesError: unreadable, incomplete, of another codec, or of impossible shape or range.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             codes, name = file["codes"], str(file["codec"])
             samples = int(file["samples"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 POSITIONS = 4
-STEPS, RATE = 400, 0.03
+STEPS, RATE, FILES = 250, 0.01, 32
 
 Features = list[NDArray[np.float32]]  # one [T, D] for each file
 
@@ -67,7 +67,7 @@ def _fit_ctc(
     for step in range(STEPS):
         for group in optimiser.param_groups:
             group["lr"] = RATE * (1 - step / STEPS)
-        batch = rng.choice(len(features), size=min(48, len(features)), replace=False)
+        batch = rng.choice(len(features), size=min(FILES, len(features)), replace=False)
         lengths = torch.tensor([len(features[i]) * POSITIONS for i in batch])
         padded = nn.utils.rnn.pad_sequence([features[i] for i in batch], batch_first=True)
         logits = F.log_softmax(layer(padded), dim=-1).transpose(0, 1)

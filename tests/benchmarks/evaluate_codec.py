@@ -327,7 +327,7 @@ def main() -> None:
     if "probes" not in options.skip or "codebooks" not in options.skip:
         wide = choose(options.stimuli, None, options.probe_files, words=False)
         for item in wide:
-            code(codec, item, spectral)
+            item.codes = codec.encode(torch.from_numpy(item.audio)[None, None])[0].numpy()
     if "codebooks" not in options.skip:
         frames = sum(item.codes.shape[1] for item in wide + everyone)
         shares = perplexities(wide + everyone, codec.codebook_size)
