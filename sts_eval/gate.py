@@ -123,7 +123,7 @@ def _test_value(gate: Gate, spec: MetricSpec, record: RunRecord, min_n: int) -> 
     sample = sample_of(record.observations, gate.metric, gate.where)
     found = estimate_sample(sample, spec, gate.statistic, seed=record.seed, slice=gate.where)
     item = _Tested(gate, n=found.n, value=found.value, lo=found.lo, hi=found.hi)
-    if found.n == 0:
+    if found.value is None:
         return replace(item, blocked=_nothing(gate, found, record), worst=_errors(record))
     if gate.statistic == "max" and gate.comparator == ">=":
         item = replace(item, lo=found.value)

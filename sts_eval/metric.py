@@ -24,6 +24,8 @@ class MetricSpec(BaseModel):
     version: raised whenever the computation changes; `compare` refuses unequal versions.
     meaning / method / limits: one sentence or two each, for the report.
     only_by: estimated per value of this slice only (compute per stage: the stages do not mix).
+    min_events: with fewer measured observations the metric is not measured: a share of three events
+        says nothing that should be quoted.
     code: "module:function" of the pure function behind it; a test fails when that function changes
         and the version does not.
     """
@@ -45,4 +47,5 @@ class MetricSpec(BaseModel):
     source: str = ""
     clamped: bool = False
     only_by: str = ""
+    min_events: int = 1
     code: str = ""

@@ -15,6 +15,7 @@ events each voice makes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -25,13 +26,14 @@ from sts_eval.observation import Observation
 from sts_eval.probes import Evidence, PlanContext, ScenarioBlock, derive_seed
 from sts_eval.probes.interruption_events import event_audio, event_stimulus
 from sts_eval.probes.interruption_score import DIRECTED, REQUEST, event_span, score_event
-from sts_eval.probes.interruption_specs import INTERRUPTION_METRICS
+from sts_eval.probes.interruption_specs import INTERRUPTION_METRICS, SELECTIVITY, YIELD_1S
 from sts_eval.probes.latency import Pick
 from sts_eval.record import Mark
 from sts_eval.scenario import Plan, Rendered, Scenario
 from sts_eval.trace import Span, Trace, silence
 from sts_eval.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_for, seconds_to_samples
 from sts_eval.user import Cue, ReactiveUser
+from sts_eval.wording import interval_words, quantity_words
 
 LEAD_S = 0.5
 
@@ -149,3 +151,24 @@ class InterruptionKind:
             kind: Literal["stage", "event"] = "stage" if stage else "event"
             marks.append(Mark(label=f"agent: {label}", start_s=reported.t_s, kind=kind))
         return marks
+
+    def notes(self, observations: Sequence[Observation]) -> list[str]:
+        """Yield and selectivity as the one operating point they are."""
+        return [operating_point(observations)]
+
+
+def operating_point(observations: Sequence[Observation]) -> str:
+    """One sentence; a share that was not measured says so."""
+    from sts_eval.stats import estimate
+
+    shares = []
+    for spec in (YIELD_1S, SELECTIVITY):
+        found = estimate(observations, spec, "rate", seed=0)
+        value = quantity_words(found.value, found.unit, share=True)
+        interval = interval_words(found.lo, found.hi, found.unit, share=True)
+        measured = f"{interval}, n = {found.n}" if found.value is not None else found.reason
+        shares.append(f"{value} ({measured})")
+    return (
+        f"Operating point: barge-ins yielded to within 1 s {shares[0]}; other sounds not thrown"
+        f" off by {shares[1]}. Either alone can be had for nothing: by stopping always, or never."
+    )

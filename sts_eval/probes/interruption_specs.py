@@ -5,6 +5,7 @@ from __future__ import annotations
 from sts_eval.metric import MetricSpec
 from sts_eval.probes.latency_specs import INTERRUPTION
 
+MIN_EVENTS = 10  # as tau-voice: rates with fewer supporting events are not shown
 _PURE = "sts_eval.metrics.interruption"
 _EVENT_START = "first sample of the user's event, as it was played"
 _LAST_SOUND = "last 10 ms of the agent's speech at or above -50 dBFS before 0.6 s of silence"
@@ -20,10 +21,11 @@ def _yield_rate(name: str, limit: str) -> MetricSpec:
         direction="higher",
         statistics=("rate",),
         version=1,
+        min_events=MIN_EVENTS,
         meaning="The share of barge-ins (a new request, or a short stop) after which the agent, who"
         f" was speaking, fell silent within {limit}.",
         method=f"1 when the yield latency is at most {limit}, else 0. Barge-ins that met a silent"
-        " agent are not measured. Gates need min_n (10) barge-ins.",
+        " agent are not measured.",
         limits="An agent that happens to reach the end of its reply seems to yield, and one that"
         " yields to every sound scores 100 %: read it together with the selectivity.",
         origin=_EVENT_START,
@@ -45,6 +47,7 @@ YIELD_LATENCY = MetricSpec(
     direction="lower",
     statistics=("p50", "p90"),
     version=1,
+    min_events=MIN_EVENTS,
     meaning="How long the agent talks on after the user has begun to interrupt it.",
     method="The agent's last audible sample minus the barge-in's first one. Only barge-ins to which"
     " it yielded within 2 s count; silences of up to 0.6 s do not end its speech.",
@@ -64,6 +67,7 @@ SELECTIVITY = MetricSpec(
     direction="higher",
     statistics=("rate",),
     version=1,
+    min_events=MIN_EVENTS,
     meaning="The share of sounds that were not a turn for the agent (back-channels, coughs, talk to"
     " someone else, a voice in the background) through which it kept talking or stayed silent.",
     method="While it speaks: 1 when it goes on for more than 1.0 s after the sound began. While it"
@@ -84,6 +88,7 @@ NEW_ANSWER = MetricSpec(
     direction="lower",
     statistics=("p50", "p90"),
     version=1,
+    min_events=MIN_EVENTS,
     meaning="How long after the end of a new request, made while it spoke, the agent starts to"
     " answer. Negative: it began before the request was over.",
     method="Signed difference between the agent's onset and the end of the request; only requests"
@@ -103,6 +108,7 @@ ANSWERED = MetricSpec(
     direction="higher",
     statistics=("rate",),
     version=1,
+    min_events=MIN_EVENTS,
     meaning="The share of new requests, made while the agent spoke, whose right answer was then"
     " heard.",
     method="1 when the answer's number or key words are among the words that the ASR judge hears"
@@ -119,6 +125,7 @@ REDELIVERY = MetricSpec(
     direction="lower",
     statistics=("rate",),
     version=1,
+    min_events=MIN_EVENTS,
     meaning="The share of new requests after which the agent repeats words of the reply that was"
     " interrupted.",
     method="1 when four words in a row, heard before the barge-in, are heard again after it. Not"

@@ -168,7 +168,11 @@ def estimate_sample(
     """`estimate` for a sample at hand."""
     name = quantity(spec.name, statistic, slice)
     shares = spec.unit == "ratio"
-    summary = summarise(sample, statistic, seed=seed, name=name, shares=shares)
+    if 0 < sample.n < spec.min_events:
+        reason = f"{sample.n} measured: from fewer than {spec.min_events} no number is given"
+        summary = Summary(None, NO_BOUNDS, "none", reason)
+    else:
+        summary = summarise(sample, statistic, seed=seed, name=name, shares=shares)
     lo, hi = summary.bounds
     return Estimate(
         metric=spec.name,
