@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from sts_core.checkpoint import WeightsError
 from sts_core.codec.config import CodecConfig
 from sts_core.codec.files import load_codec
 from sts_core.data.augment import AugmentConfig
@@ -191,3 +192,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one(config: CodecTraining, tmp_pa
     first, second = load_codec(whole).state_dict(), load_codec(resumed).state_dict()
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, msg=name)
+
+
+def test_training_goes_on_from_weights_alone(config: CodecTraining, tmp_path: Path) -> None:
+    plain = dataclasses.replace(config, heldout=None, adversarial_from=1.0)
+    first = train(dataclasses.replace(plain, run=str(tmp_path / "a"), steps=9))
+    more = dataclasses.replace(plain, run=str(tmp_path / "b"), start_from=str(first))
+    still = dataclasses.replace(more, steps=1, learning_rate=0.0, weight_decay=0.0)
+    before, after = load_codec(first), load_codec(train(still))
+    torch.testing.assert_close(after.decoder.state_dict(), before.decoder.state_dict())
+    assert torch.equal(after.pitch_codebook.entries, before.pitch_codebook.entries)
+    with pytest.raises(WeightsError, match="its sizes are not those"):
+        train(dataclasses.replace(more, codec=dataclasses.replace(SMALL, head_dim=20)))
