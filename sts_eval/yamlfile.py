@@ -69,9 +69,9 @@ def parse_yaml(text: str, name: str) -> YamlDocument:
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.events.AliasEvent):
-                raise SuiteErrors(
-                    [SuiteError(name, event.start_mark.line + 1, "YAML aliases are not allowed")]
-                )
+                mark = event.start_mark
+                line = mark.line + 1 if mark else None
+                raise SuiteErrors([SuiteError(name, line, "YAML aliases are not allowed")])
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
