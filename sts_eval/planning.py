@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from sts_eval import __version__
-from sts_eval.probes import PlanContext, Planned, plan_all
+from sts_eval.probes import PlanContext, plan_all
 from sts_eval.scenario import Plan
 from sts_eval.suite import Suite
 
@@ -75,11 +75,10 @@ def load_plan(folder: Path) -> RunPlan:
 
 def plan_run(suite: Suite, options: RunOptions) -> RunPlan:
     from sts_eval.stimuli import Stimuli
-    from sts_eval.targets import check_spec, make_target
+    from sts_eval.targets import make_target
 
     model = suite.model
     spec = options.target or model.target
-    check_spec(spec)
     folder = options.stimuli or (Path(model.stimuli) if model.stimuli else None)
     if folder is not None and options.stimuli is None and not folder.is_absolute():
         folder = options.suite.parent / folder  # a path in a suite is relative to the suite
@@ -90,7 +89,7 @@ def plan_run(suite: Suite, options: RunOptions) -> RunPlan:
         own = getattr(target, "plans", None)
         stimuli_hash = ""
         if own is not None:
-            planned = Planned(own(suite.blocks), {})
+            planned = own(suite.blocks)
         else:
             stimuli = Stimuli.load(folder)
             stimuli_hash = stimuli.sha256
@@ -102,7 +101,7 @@ def plan_run(suite: Suite, options: RunOptions) -> RunPlan:
     limit = options.limit
     if limit is None and options.profile is not None:
         limit = model.profiles[options.profile].limit
-    plans = _with_cold_starts(_limited(planned.plans, limit), model.cold_starts)
+    plans = _with_cold_starts(_limited(planned, limit), model.cold_starts)
     if not plans:
         raise RunError(f"{suite.file}: no scenarios: no stimulus fits the suite")
     now = datetime.now(UTC)

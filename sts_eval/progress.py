@@ -31,7 +31,6 @@ def progress_bar(*, quiet: bool) -> Iterator[Progress]:
         yield Progress()
         return
     from rich.console import Console
-    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
@@ -40,10 +39,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Progress]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     with RichProgress(*columns, console=Console(stderr=True)) as bar:
-        shown = _Bar(bar)
-        plain_step = shown.step
-        shown.step = lambda note="": plain_step(escape(note))  # type: ignore[method-assign]
-        yield shown
+        yield _Bar(bar)

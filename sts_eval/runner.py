@@ -23,7 +23,8 @@ from sts_eval.probes import PlanContext
 from sts_eval.record import RunRecord, save_run
 from sts_eval.scenario import unrendered
 from sts_eval.suite import Suite, load_suite
-from sts_eval.trace import Trace, TraceMeta, save_trace, silence, write_text_atomic
+from sts_eval.trace import SCHEMA, Trace, TraceMeta, save_trace, silence, write_text_atomic
+from sts_eval.units import SAMPLE_RATE_HZ
 
 
 class Progress:
@@ -114,13 +115,13 @@ def _save_failure(traces: Path, plan: RunPlan, suite: Suite, job: Job, done: Don
     except Exception:  # whatever is wrong with it, the scenario has failed already
         rendered = unrendered(job.plan)
     meta = TraceMeta(
-        schema="sts-eval/trace/1",
+        schema=SCHEMA,
         scenario=rendered.scenario.model_dump(mode="json"),
         clock="lockstep",
         seed=plan.seed,
         status="error",
         error=done.error if done.status == "killed" else f"harness: {done.error}",
-        seconds=rendered.user.size / 24_000,
+        seconds=rendered.user.size / SAMPLE_RATE_HZ,
     )
     trace = Trace(meta=meta, user=rendered.user, agent=silence(rendered.user.size))
     save_trace(trace, traces, job.stem)

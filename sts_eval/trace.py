@@ -171,6 +171,11 @@ def write_json_atomic(path: Path, value: Any) -> None:
     write_text_atomic(path, text + "\n")
 
 
+def padded(track: Samples, samples: int) -> Samples:
+    """A track with silence after it, float32 [samples]."""
+    return np.concatenate([track, silence(samples - track.size)])
+
+
 def silence(samples: int) -> Samples:
     """float32 zeros [samples]."""
     return np.zeros(samples, np.float32)

@@ -19,7 +19,7 @@ from sts_eval.clock import Recording, drive_lockstep, drive_paced, new_recording
 from sts_eval.probes import KINDS, Kind, PlanContext, derive_seed
 from sts_eval.scenario import Plan, Rendered, unrendered
 from sts_eval.target import PacedSession, SessionSetup, Target, TargetError
-from sts_eval.trace import Trace, TraceMeta, save_trace
+from sts_eval.trace import SCHEMA, Trace, TraceMeta, save_trace
 from sts_eval.units import SAMPLE_RATE_HZ
 
 
@@ -101,7 +101,7 @@ class _Worker:
             unusable = f"stimulus: {error}"
         seed = derive_seed(self.config.seed, job.plan.id)
         meta = TraceMeta(
-            schema="sts-eval/trace/1",
+            schema=SCHEMA,
             scenario=rendered.scenario.model_dump(mode="json"),
             clock="lockstep",
             seed=seed,

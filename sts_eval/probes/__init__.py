@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -108,25 +108,16 @@ KINDS: dict[str, Callable[[], Kind]] = {
 }
 
 
-@dataclass
-class Planned:
-    """All plans of a suite in order, and the kind of each."""
-
-    plans: list[Plan] = field(default_factory=list)
-    kinds: dict[str, Kind] = field(default_factory=dict)
-
-
-def plan_all(blocks: Sequence[tuple[Kind, ScenarioBlock]], context: PlanContext) -> Planned:
+def plan_all(blocks: Sequence[tuple[Kind, ScenarioBlock]], context: PlanContext) -> list[Plan]:
     """Plan every block. Raises RegistryError on a duplicate id, ValueError as `Kind.plan`."""
-    planned = Planned()
+    planned: list[Plan] = []
     seen: set[str] = set()
     for kind, block in blocks:
         for plan in kind.plan(block, context):
             if plan.id in seen:
                 raise RegistryError(f"two scenarios have the id {plan.id!r}")
             seen.add(plan.id)
-            planned.plans.append(plan)
-        planned.kinds[kind.name] = kind
+            planned.append(plan)
     return planned
 
 

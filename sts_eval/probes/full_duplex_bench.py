@@ -33,7 +33,7 @@ from sts_eval.probes.full_duplex_bench_specs import FDB_METRICS
 from sts_eval.record import Mark, Word
 from sts_eval.scenario import Plan, Rendered, Scenario
 from sts_eval.target import Samples, TargetError
-from sts_eval.trace import Span, Trace, TraceMeta, silence
+from sts_eval.trace import SCHEMA, Span, Trace, TraceMeta, padded, silence
 from sts_eval.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_for
 
 Task = Literal[
@@ -111,14 +111,14 @@ class FullDuplexBenchKind:
             scenario = item_scenario(plan, read_facts(item, root), audio)
         except (AudioError, TargetError, OSError) as error:
             return Rendered(_broken(plan, str(error)), silence(FRAME_SAMPLES))
-        return Rendered(scenario, _padded(audio, frames_for(audio.size) * FRAME_SAMPLES))
+        return Rendered(scenario, padded(audio, frames_for(audio.size) * FRAME_SAMPLES))
 
     def read_recording(self, plan: Plan, root: Path) -> Trace:
         """An item with its recorded output as a trace; an unreadable one as an error trace."""
         from sts_eval.audio import AudioError, load_audio
 
         item = _item(plan, root)
-        meta = TraceMeta(schema="sts-eval/trace/1", scenario={}, clock="recorded", seed=0)
+        meta = TraceMeta(schema=SCHEMA, scenario={}, clock="recorded", seed=0)
         try:
             if not (item.folder / "output.wav").exists():
                 raise TargetError("no output.wav: the model's side is missing")
@@ -133,7 +133,7 @@ class FullDuplexBenchKind:
         size = frames_for(max(user.size, agent.size)) * FRAME_SAMPLES
         meta.scenario = scenario.model_dump(mode="json")
         meta.seconds = size / SAMPLE_RATE_HZ
-        return Trace(meta=meta, user=_padded(user, size), agent=_padded(agent, size))
+        return Trace(meta=meta, user=padded(user, size), agent=padded(agent, size))
 
     def score(self, scenario: Scenario, trace: Trace, heard: Evidence) -> list[Observation]:
         """The observations of both scorers."""
@@ -217,9 +217,3 @@ def _broken(plan: Plan, error: str) -> Scenario:
         listen_s=float(plan.recipe["listen_s"]),
         expected={"error": error},
     )
-
-
-def _padded(track: Samples, size: int) -> Samples:
-    import numpy as np
-
-    return np.concatenate([track, silence(size - track.size)])

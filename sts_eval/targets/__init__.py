@@ -109,10 +109,16 @@ def _split_commas(text: str) -> list[str]:
     return [part for part in (*parts, current) if part.strip()]
 
 
+def _split_fault(spec: str) -> tuple[str, str]:
+    """ "fault+target" -> (fault, target); a spec without a known fault -> ("", spec)."""
+    fault, plus, inner = spec.partition("+")
+    return (fault, inner) if plus and fault.partition(":")[0] in FAULTS.entries() else ("", spec)
+
+
 def make_target(spec: str) -> Target:
     """Build the target that a command line or suite names. Raises RegistryError, TargetError."""
-    fault, plus, inner = spec.partition("+")
-    if plus and fault.partition(":")[0] in FAULTS.entries():
+    fault, inner = _split_fault(spec)
+    if fault:
         name, settings = parse_spec(fault)
         return _construct(FAULTS.load(name), name, settings, make_target(inner))
     name, settings = parse_spec(spec)
@@ -126,8 +132,8 @@ def make_target(spec: str) -> Target:
 
 def check_spec(spec: str) -> None:
     """Raise RegistryError when a spec names nothing that exists; opens and loads no model."""
-    fault, plus, inner = spec.partition("+")
-    if plus and fault.partition(":")[0] in FAULTS.entries():
+    fault, inner = _split_fault(spec)
+    if fault:
         name, settings = parse_spec(fault)
         _check_settings(FAULTS.load(name), name, settings)
         return check_spec(inner)

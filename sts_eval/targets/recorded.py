@@ -28,7 +28,7 @@ from sts_eval.probes import KINDS
 from sts_eval.probes.full_duplex_bench_files import find_items
 from sts_eval.scenario import Plan, Scenario
 from sts_eval.target import Samples, Session, SessionSetup, TargetError
-from sts_eval.trace import Span, Trace, TraceMeta, silence
+from sts_eval.trace import SCHEMA, Span, Trace, TraceMeta, padded, silence
 from sts_eval.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_for
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
@@ -103,9 +103,7 @@ class RecordedTarget:
         if hasattr(own, "read_recording"):
             trace: Trace = own.read_recording(plan, self._folder)
             return trace
-        meta = TraceMeta(
-            schema="sts-eval/trace/1", scenario={}, clock="recorded", seed=0, status="ok"
-        )
+        meta = TraceMeta(schema=SCHEMA, scenario={}, clock="recorded", seed=0)
         try:
             user, agent, known = self._read(plan.recipe)
             spans, end_s = _user_turn(user, known)
@@ -128,7 +126,7 @@ class RecordedTarget:
         )
         meta.scenario = scenario.model_dump(mode="json")
         meta.seconds = size / SAMPLE_RATE_HZ
-        return Trace(meta=meta, user=_padded(user, size), agent=_padded(agent, size))
+        return Trace(meta=meta, user=padded(user, size), agent=padded(agent, size))
 
     def _read(self, recipe: dict[str, Any]) -> tuple[Samples, Samples, dict[str, Any]]:
         from sts_eval.audio import load_audio, read_stereo
@@ -155,10 +153,6 @@ def _find(folder: Path, stem: str) -> Path | None:
         if (folder / f"{stem}{suffix}").is_file():
             return folder / f"{stem}{suffix}"
     return None
-
-
-def _padded(track: Samples, size: int) -> Samples:
-    return np.concatenate([track, silence(size - track.size)])
 
 
 def _load_json(path: Path) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sts_eval.target import Emission, Samples, SessionSetup, TargetError
 from sts_eval.targets.wire import Unpacker, pack, pack_frame, pack_setup, to_emission
+from sts_eval.units import FRAME_S
 
 READ_BYTES = 1 << 16
 
@@ -76,7 +77,7 @@ class TcpSession:
         """Send a frame; what has arrived comes through `poll`."""
         if self._origin is None:
             # the first frame is complete, and sent, one frame after the conversation began
-            self._origin = time.monotonic() - len(frame) / 24_000
+            self._origin = time.monotonic() - FRAME_S
         self._send(pack_frame(frame))
         return Emission()
 
