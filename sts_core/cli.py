@@ -27,6 +27,8 @@ MAX_TOKEN_BYTES = 64 << 20
 STAGES = {
     "semantic": ("sts_core.train.semantic", "SemanticConfig"),
     "codec": ("sts_core.train.codec", "CodecTraining"),
+    "lm": ("sts_core.train.lm", "LMTraining"),
+    "dialogue": ("sts_core.train.lm", "LMTraining"),
 }
 PACKAGE = Path(__file__).resolve().parent
 
@@ -139,18 +141,43 @@ def decode(source: Path, target: Path, codebooks: int | None, name: str) -> None
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the run.")
 def train(stage: str, file: Path | None, resume: bool) -> None:
-    """Train one stage of the reference system; STAGE is semantic or codec.
+    """Train one stage of the reference system; STAGE is semantic, codec, lm or dialogue.
 
-    Needs a speech cache (`sts-core cache`), named in the configuration.
+    Needs a speech cache (`sts-core cache`), or for lm and dialogue composed conversations
+    (`sts-core compose`), named in the configuration.
     """
     from sts_core.train.config import load_config
 
     module_name, config_name = STAGES[stage]
     module = import_module(module_name)
-    packaged = Path(str(module.__file__)).with_suffix(".yaml")
+    packaged = Path(str(module.__file__)).with_name(f"{stage}.yaml")
     config = load_config(getattr(module, config_name), file or packaged)
     made = module.train(config, resume=resume)
     click.echo(f"wrote {made}")
+
+
+@main.command()
+@click.argument("cache_folder", metavar="CACHE", type=_FOLDER)
+@click.argument("out", type=_NEW)
+@click.option("--dialogues", type=click.IntRange(min=1), default=20_000, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--stage", type=click.Choice(["dialogue", "lm"]), default="dialogue", show_default=True
+)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+def compose(
+    cache_folder: Path, out: Path, dialogues: int, seed: int, stage: str, threads: int
+) -> None:
+    """Compose two-channel conversations from the speech in CACHE for `train lm` and `dialogue`.
+
+    The first call also finds out when each word is spoken. Goes on where it was interrupted.
+    """
+    from sts_core.train.compose import compose_for_stage
+
+    count = compose_for_stage(
+        cache_folder, out, stage, dialogues, seed, threads, progress=_progress("conversations")
+    )
+    click.echo(f"{out}: {count} shards")
 
 
 @main.command()
@@ -193,10 +220,21 @@ def _describe(file: Path) -> tuple[str, int]:
     type=_FOLDER,
     help="Folder of Kokoro voice vectors (extra [synth]); without it hibari speaks alone.",
 )
-def synth(out: Path, hours: float, seed: int, kokoro_voices: Path | None) -> None:
+@click.option(
+    "--conversation",
+    is_flag=True,
+    help="Instead: follow-ups, corrections and the agent's second voice, each once.",
+)
+def synth(
+    out: Path, hours: float, seed: int, kokoro_voices: Path | None, conversation: bool
+) -> None:
     """Make a training corpus: the package's texts, spoken by synthetic voices."""
-    from sts_core.data.synth import synthesise
+    from sts_core.data.synth import synthesise, synthesise_conversation
 
+    if conversation:
+        count = synthesise_conversation(out, seed=seed, progress=_progress("utterances"))
+        click.echo(f"{out}: {count} utterances")
+        return
     count = synthesise(
         out, hours=hours, seed=seed, kokoro_voices=kokoro_voices, progress=_progress("s of speech")
     )

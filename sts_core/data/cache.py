@@ -23,7 +23,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sts_core.data.manifest import ManifestError, Row, load_audio, read_manifest, select, voice_of
+from sts_core.data.manifest import (
+    ManifestError,
+    Row,
+    as_float,
+    load_audio,
+    read_manifest,
+    select,
+    voice_of,
+)
 from sts_core.units import frames_of
 
 if TYPE_CHECKING:
@@ -228,7 +236,7 @@ def fill_teacher(
         (folder / TEACHER_META_NAME).write_text(text + "\n", encoding="utf-8")
     todo = [index for index in voices_in_turn(cache.rows, seed) if not done[index]][:limit]
     for number, index in enumerate(todo, start=1):
-        audio = cache.audio(index).astype(np.float32) / np.float32(32768)
+        audio = as_float(cache.audio(index))
         values = teacher.features(audio)  # [T, D]
         first = int(cache._first_frame[index])
         features[first : first + len(values)] = values.astype(np.float16)

@@ -147,3 +147,8 @@ def load_audio(path: Path, *, max_seconds: float = MAX_UTTERANCE_S) -> NDArray[n
 
         mono = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ)
     return np.round(np.clip(mono, -1.0, 32767 / 32768) * 32768).astype(np.int16)
+
+
+def as_float(audio: NDArray[np.int16]) -> NDArray[np.float32]:
+    """int16 samples as float32 in [-1, 1)."""
+    return np.multiply(audio, np.float32(1 / 32768), dtype=np.float32)

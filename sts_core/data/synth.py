@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sts_core.data.manifest import MANIFEST_NAME, Row
-from sts_core.data.texts import draw_line
+from sts_core.data.texts import Line, draw_line
 from sts_core.data.voices import AGENT_VOICE, Audio, Hibari, Kokoro
 from sts_core.units import SAMPLE_RATE_HZ
 
@@ -126,9 +126,54 @@ def _utterance(out: Path, number: int, seed: int, hibari: Hibari, kokoro: Kokoro
     if role == "user":
         engine = kokoro if kokoro and rng.random() < KOKORO_SHARE else hibari
         voice, speed = engine.draw_voice(rng), round(float(rng.uniform(0.85, 1.2)), 2)
+    return _speak(out, f"s{seed}-{number:06d}", line, engine, voice, speed, hibari, rng)
+
+
+def synthesise_conversation(
+    out: Path, *, seed: int, progress: Callable[[float, float], None] | None = None
+) -> int:
+    """Speak every line of `sts_core.data.turns` into `out`; goes on where an earlier call stopped.
+
+    Returns:
+        The number of utterances in the folder.
+
+    Raises:
+        SynthError: `out` was made otherwise.
+    """
+    from sts_core.data.turns import SECOND_AGENT_VOICE, conversation_lines
+
+    hibari = Hibari()
+    _claim(out, {"seed": seed, "voices": [], "conversation": True, "version": 1})
+    lines = conversation_lines()
+    first = len(_continue(out / MANIFEST_NAME))
+    with (out / MANIFEST_NAME).open("a", encoding="utf-8") as manifest:
+        for number in range(first, len(lines)):
+            line, speaker = lines[number]
+            rng = np.random.default_rng([seed, number])
+            voice, speed = SECOND_AGENT_VOICE, 1.0
+            if speaker >= 0:
+                voice, speed = hibari.draw_voice(rng), round(float(rng.uniform(0.85, 1.2)), 2)
+            row = _speak(out, f"c{seed}-{number:06d}", line, hibari, voice, speed, hibari, rng)
+            manifest.write(json.dumps(row, ensure_ascii=False) + "\n")
+            manifest.flush()
+            if progress:
+                progress(number + 1, len(lines))
+    return len(lines)
+
+
+def _speak(
+    out: Path,
+    name: str,
+    line: Line,
+    engine: Hibari | Kokoro,
+    voice: str,
+    speed: float,
+    hibari: Hibari,
+    rng: np.random.Generator,
+) -> Row:
+    """Speak and write one line; returns its manifest row."""
     phonemes = hibari.phonemize(line.text, british=engine.is_british(voice))
     audio = level(trim(engine.speak(phonemes, voice, speed, rng)))
-    name = f"s{seed}-{number:06d}"
     path = Path("audio") / f"{zlib.crc32(name.encode()) % 100:02d}" / f"{name}.opus"
     (out / path).parent.mkdir(parents=True, exist_ok=True)
     import soundfile

@@ -1,0 +1,126 @@
+"""Two-channel conversations, composed from single utterances.
+
+A `Draft` is filled from left to right: the user's side in samples, the agent's side in frames. What
+the agent says in frame t sounds during frame t + 1 (the model's latency), which is when its echo
+may leak into the user's microphone. `finish` places text tokens:
+
+    own text      a word's tokens stand where the word begins, one frame ahead, one token a frame
+    user's words  a word's tokens stand one frame after the word has ended (to be recognised)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sts_core.data.align import WordSpan
+from sts_core.data.library import Utterance, agent_word_start_s
+from sts_core.data.manifest import as_float
+from sts_core.lm.text import END_OF_PAD, PAD, TextTokenizer
+from sts_core.units import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_of
+
+FRAME_S = FRAME_MS / 1000
+Audio = NDArray[np.float32]
+
+
+class Dialogue(NamedTuple):
+    """One conversation of T frames."""
+
+    user: Audio  # [T * 1920], before augmentation
+    leak: Audio  # [T * 1920], the agent as it sounds in the room
+    codes: NDArray[np.uint16]  # [T, 8], the agent
+    text: NDArray[np.uint16]  # [T], the agent's tokens
+    words: NDArray[np.uint16]  # [T], the user's tokens
+    speaking: NDArray[np.bool_]  # [T], the agent speaks
+    voice: int
+    kind: str
+
+
+@dataclass
+class Draft:
+    """A conversation in the making."""
+
+    silence: NDArray[np.uint16]  # [8], codes of a silent agent
+    tokenizer: TextTokenizer
+    voice: int = 0
+    user: list[tuple[int, Audio]] = field(default_factory=list)
+    words: list[WordSpan] = field(default_factory=list)
+    said: list[tuple[int, int, Utterance]] = field(default_factory=list)  # start, frames, what
+
+    def user_says(
+        self, audio: Audio, words: tuple[WordSpan, ...], at_s: float, *, heard: bool = True
+    ) -> None:
+        """Put user audio at a time; with `heard` its words are to be recognised."""
+        self.user.append((round(at_s * SAMPLE_RATE_HZ), audio))
+        if heard:
+            self.words += [WordSpan(w.word, w.start_s + at_s, w.end_s + at_s) for w in words]
+
+    def agent_says(self, utterance: Utterance, at_frame: int, until: int | None = None) -> int:
+        """Let the agent speak from a frame on, until its end or frame `until`; returns the end."""
+        assert utterance.codes is not None
+        frames = len(utterance.codes)
+        if until is not None:
+            frames = max(0, min(frames, until - at_frame))
+        self.said.append((at_frame, frames, utterance))
+        return at_frame + frames
+
+    def finish(self, frames: int, kind: str) -> Dialogue:
+        """The conversation, cut or padded to so many frames."""
+        user = np.zeros(frames * FRAME_SAMPLES, np.float32)
+        for start, audio in self.user:
+            part = audio[: max(0, user.size - start)]
+            user[start : start + part.size] += part
+        codes = np.tile(self.silence, (frames, 1))
+        leak = np.zeros_like(user)
+        speaking = np.zeros(frames, dtype=bool)
+        text = np.full(frames, PAD, np.uint16)
+        for start, length, utterance in self.said:
+            end = min(start + length, frames)
+            assert utterance.codes is not None
+            codes[start:end] = utterance.codes[: end - start]
+            speaking[start:end] = True
+            _place_leak(leak, utterance, start + 1, end + 1)
+            self._place_text(text, utterance, start, end)
+        words = np.full(frames, PAD, np.uint16)
+        for word in self.words:
+            _place(words, self.tokenizer.word(word.word), int(word.end_s / FRAME_S) + 1)
+        return Dialogue(user, leak, codes, text, words, speaking, self.voice, kind)
+
+    def _place_text(
+        self, text: NDArray[np.uint16], utterance: Utterance, start: int, end: int
+    ) -> None:
+        free = start
+        for word in utterance.words:
+            begins = start + int(max(agent_word_start_s(word), 0.0) / FRAME_S) - 1
+            at = max(begins, free)
+            tokens = self.tokenizer.word(word.word)
+            if at >= end:
+                break
+            if at > free:
+                text[at - 1] = END_OF_PAD
+            _place(text[:end], tokens, at)
+            free = at + len(tokens)
+
+
+def _place(stream: NDArray[np.uint16], tokens: list[int], at: int) -> None:
+    """Write tokens from a frame on, one a frame, after those that stand there already."""
+    for token in tokens:
+        while at < len(stream) and stream[at] > END_OF_PAD:
+            at += 1
+        if at < len(stream):
+            stream[at] = token
+
+
+def _place_leak(leak: Audio, utterance: Utterance, first: int, last: int) -> None:
+    audio = as_float(utterance.audio[: (last - first) * FRAME_SAMPLES])
+    start = first * FRAME_SAMPLES
+    part = audio[: max(0, leak.size - start)]
+    leak[start : start + part.size] += part
+
+
+def answer_frame(speech_end_s: float, delay: int = 0) -> int:
+    """The first frame an agent can answer in: the one after that in which speech has ended."""
+    return frames_of(round(speech_end_s * SAMPLE_RATE_HZ)) + delay

@@ -1,0 +1,399 @@
+"""The kinds of conversation the dialogue stage learns from, drawn at random.
+
+    question       a question and its answer; one time in three with a pause inside the question
+    two_questions  two of them, the second after the answer
+    follow_up      a sum, its answer, "and plus two more?", the new answer
+    correction     a sum, "no, I meant nine" (in or after the answer), the new answer
+    barge_in       a new request while the agent speaks: it falls silent, then answers that
+    stop           "stop": it falls silent and says nothing
+    back_channel   "uh-huh" or a cough while the agent speaks: it goes on
+    background     somebody speaks softly in the room, while the agent speaks or is silent
+    statement      the user says something that asks for nothing
+    silence        nothing but the noise of the room
+    tone           the same words in four tones of voice; the reply follows the tone
+    monologue      the agent speaks unasked (pre-training: text and speech of one channel)
+
+Times are drawn so that the agent answers 80 to 320 ms after the user's last sound and falls silent
+240 to 320 ms after a barge-in began.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sts_core.data.align import WordSpan
+from sts_core.data.augment import _resampled
+from sts_core.data.cache import voice_group
+from sts_core.data.dialogue import FRAME_S, Audio, Dialogue, Draft, answer_frame
+from sts_core.data.library import EDGE_S, Library, Utterance
+from sts_core.data.manifest import as_float
+from sts_core.lm.text import TextTokenizer
+from sts_core.units import SAMPLE_RATE_HZ
+
+ANSWERED = ("arithmetic", "fact", "unanswerable", "greeting", "repeat", "long")
+ASKED = {
+    "arithmetic": 0.45,
+    "fact": 0.25,
+    "unanswerable": 0.09,
+    "greeting": 0.05,
+    "repeat": 0.07,
+    "long": 0.09,
+}
+DELAYS, DELAY_SHARES = (0, 1, 2), (0.7, 0.22, 0.08)
+UNSEEN_ONE_IN = 14  # sums that are never trained, chosen by a hash of their text
+MOST_FRAMES = 200
+
+
+def is_unseen(op: str, a: int, b: int) -> bool:
+    """Whether a sum is kept out of training, to see whether the model adds or remembers."""
+    return crc32(f"{op} {a} {b}".encode()) % UNSEEN_ONE_IN == 0
+
+
+@dataclass(frozen=True)
+class SceneShares:
+    """How often each kind of conversation is drawn, in proportion."""
+
+    question: float = 0.40
+    two_questions: float = 0.06
+    follow_up: float = 0.05
+    correction: float = 0.04
+    barge_in: float = 0.12
+    stop: float = 0.04
+    back_channel: float = 0.07
+    background: float = 0.05
+    statement: float = 0.05
+    silence: float = 0.03
+    tone: float = 0.09
+    monologue: float = 0.0
+
+
+@dataclass
+class Pools:
+    """Utterance numbers by what they are for; user pools by kind, then by voice family."""
+
+    user: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    tones: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    agent: dict[tuple[int, str], list[int]] = field(default_factory=dict)  # (voice, text)
+    tone_replies: dict[tuple[int, str], list[int]] = field(default_factory=dict)
+    monologue: dict[int, list[int]] = field(default_factory=dict)
+
+
+def make_pools(library: Library, agent_voices: tuple[str, ...]) -> Pools:
+    """Sort a library; sums that are `is_unseen` are left out on both sides."""
+    pools = Pools()
+    user: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    tones: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for number in library.usable():
+        row = library.cache.rows[number]
+        if "a" in row and is_unseen(row["op"], row["a"], row["b"]):
+            continue
+        if row.get("role") == "agent" and row.get("voice") in agent_voices:
+            voice = agent_voices.index(row["voice"])
+            pools.agent.setdefault((voice, row["text"]), []).append(number)
+            pools.monologue.setdefault(voice, []).append(number)
+            if row["kind"] == "emotional":
+                pools.tone_replies.setdefault((voice, row["tone"]), []).append(number)
+        elif row.get("role") == "user" and row["kind"] == "emotional":
+            if row.get("toned"):
+                tones[row["tone"]][voice_group(row)].append(number)
+        elif row.get("role") == "user":
+            user[row["kind"]][voice_group(row)].append(number)
+    pools.user, pools.tones = dict(user), dict(tones)
+    return pools
+
+
+class Scenes:
+    """Draws conversations; everything follows from the generator that is handed in."""
+
+    def __init__(
+        self,
+        library: Library,
+        pools: Pools,
+        tokenizer: TextTokenizer,
+        silence: NDArray[np.uint16],
+        shares: SceneShares,
+    ) -> None:
+        self.library, self.pools, self.tokenizer, self.silence = library, pools, tokenizer, silence
+        wanted = {name: share for name, share in vars(shares).items() if share > 0}
+        if not pools.tones:
+            wanted.pop("tone", None)
+        for kind, needs in (("follow_up", "follow_up"), ("correction", "correction")):
+            if needs not in pools.user:
+                wanted.pop(kind, None)
+        self._kinds = list(wanted)
+        self._shares = np.array(list(wanted.values())) / sum(wanted.values())
+
+    def draw(self, rng: np.random.Generator) -> Dialogue:
+        """One conversation."""
+        kind = self._kinds[rng.choice(len(self._kinds), p=self._shares)]
+        voices = sorted({voice for voice, _ in self.pools.agent})
+        voice = voices[0] if rng.random() < 0.75 or len(voices) == 1 else voices[1]
+        draft = Draft(self.silence, self.tokenizer, voice)
+        make: Callable[[Draft, np.random.Generator], float] = getattr(self, f"_{kind}")
+        end_s = make(draft, rng)
+        frames = min(int(np.ceil((end_s + rng.uniform(0.2, 0.9)) / FRAME_S)), MOST_FRAMES)
+        return draft.finish(frames, kind)
+
+    # --- parts -----------------------------------------------------------------------------
+
+    def _any(self, groups: dict[str, list[int]], rng: np.random.Generator) -> Utterance:
+        """An utterance of a random voice family (robotic ones seldom)."""
+        names = sorted(groups)
+        weights = np.array([0.25 if n.startswith("espeak") else 1.0 for n in names])
+        group = groups[names[rng.choice(len(names), p=weights / weights.sum())]]
+        return self.library[group[rng.integers(len(group))]]
+
+    def _request(self, rng: np.random.Generator, kinds: dict[str, float] = ASKED) -> Utterance:
+        names = [name for name in kinds if name in self.pools.user]
+        shares = np.array([kinds[name] for name in names])
+        kind = names[rng.choice(len(names), p=shares / shares.sum())]
+        return self._any(self.pools.user[kind], rng)
+
+    def _reply(self, voice: int, text: str, rng: np.random.Generator) -> Utterance | None:
+        found = self.pools.agent.get((voice, text)) or self.pools.agent.get((0, text))
+        return self.library[found[rng.integers(len(found))]] if found else None
+
+    def _ask(
+        self,
+        draft: Draft,
+        utterance: Utterance,
+        at_s: float,
+        rng: np.random.Generator,
+        *,
+        pause: bool = False,
+        gain_db: float = 0.0,
+        heard: bool = True,
+    ) -> float:
+        """The user speaks from `at_s` on; returns when the last sound ends."""
+        audio, words = _varied(utterance, rng)
+        audio *= np.float32(10 ** (gain_db / 20))
+        end_s = audio.size / SAMPLE_RATE_HZ - EDGE_S
+        if pause and len(words) > 2:
+            at = int(rng.integers(1, len(words)))
+            cut_s = (words[at - 1].end_s + words[at].start_s) / 2
+            wait_s = float(rng.uniform(0.25, 1.3))
+            cut = round(cut_s * SAMPLE_RATE_HZ)
+            head, tail = _faded(audio[:cut], end=True), _faded(audio[cut:], end=False)
+            draft.user_says(head, words[:at], at_s, heard=heard)
+            moved = tuple(WordSpan(w.word, w.start_s - cut_s, w.end_s - cut_s) for w in words[at:])
+            draft.user_says(tail, moved, at_s + cut_s + wait_s, heard=heard)
+            return at_s + end_s + wait_s
+        draft.user_says(audio, words, at_s, heard=heard)
+        return at_s + end_s
+
+    def _answer(
+        self,
+        draft: Draft,
+        text: str,
+        end_s: float,
+        rng: np.random.Generator,
+        until: int | None = None,
+    ) -> tuple[int, int]:
+        """The agent answers; first frame and the frame after its last."""
+        start = answer_frame(end_s, int(rng.choice(DELAYS, p=DELAY_SHARES)))
+        reply = self._reply(draft.voice, text, rng)
+        if reply is None:
+            return start, start
+        return start, draft.agent_says(reply, start, until)
+
+    def _exchange(
+        self,
+        draft: Draft,
+        at_s: float,
+        rng: np.random.Generator,
+        kinds: dict[str, float] = ASKED,
+    ) -> tuple[Utterance, float]:
+        """A question and its answer; returns the question and when the answer has ended."""
+        request = self._request(rng, kinds)
+        end_s = self._ask(draft, request, at_s, rng, pause=rng.random() < 0.33)
+        _, last = self._answer(draft, request.row["reply"], end_s, rng)
+        return request, (last + 1) * FRAME_S
+
+    # --- kinds -----------------------------------------------------------------------------
+
+    def _question(self, draft: Draft, rng: np.random.Generator) -> float:
+        _, end_s = self._exchange(draft, rng.uniform(0.1, 1.2), rng)
+        return end_s
+
+    def _two_questions(self, draft: Draft, rng: np.random.Generator) -> float:
+        short = {kind: share for kind, share in ASKED.items() if kind != "long"}
+        _, end_s = self._exchange(draft, rng.uniform(0.1, 0.6), rng, short)
+        _, end_s = self._exchange(draft, end_s + rng.uniform(0.2, 1.5), rng, short)
+        return end_s
+
+    def _sum_then(self, draft: Draft, kind: str, rng: np.random.Generator) -> float:
+        """A sum, then a follow-up or a correction that fits it."""
+        request, end_s = self._exchange(draft, rng.uniform(0.1, 0.6), rng, {"arithmetic": 1.0})
+        row = request.row
+        for _ in range(20):
+            second = self._any(self.pools.user[kind], rng)
+            op = str(second.row.get("op", row["op"]))
+            a = row["answer"] if kind == "follow_up" else row["a"]
+            text = sum_text(op, a, second.row["b"])
+            if not is_unseen(op, a, second.row["b"]) and self._reply(draft.voice, text, rng):
+                break
+        else:
+            return end_s
+        at_s = end_s + rng.uniform(0.2, 1.2)
+        if kind == "correction" and rng.random() < 0.4:  # while the agent still speaks
+            start, last, reply = draft.said[-1][0], draft.said[-1][1], draft.said[-1][2]
+            at_s = (start + 1) * FRAME_S + rng.uniform(0.4, 0.9) * last * FRAME_S
+            draft.said[-1] = (start, max(0, min(last, _falls_silent(at_s, rng) - start)), reply)
+        end_s = self._ask(draft, second, at_s, rng)
+        _, last = self._answer(draft, text, end_s, rng)
+        return (last + 1) * FRAME_S
+
+    def _follow_up(self, draft: Draft, rng: np.random.Generator) -> float:
+        return self._sum_then(draft, "follow_up", rng)
+
+    def _correction(self, draft: Draft, rng: np.random.Generator) -> float:
+        return self._sum_then(draft, "correction", rng)
+
+    def _interrupted(
+        self, draft: Draft, rng: np.random.Generator, *, longest_s: float
+    ) -> tuple[float, float]:
+        """An answer that is cut short; returns when the barge-in begins, and the answer's start."""
+        kinds = {"long": 0.75, "fact": 0.15, "arithmetic": 0.1}
+        request = self._request(rng, kinds)
+        end_s = self._ask(draft, request, rng.uniform(0.1, 0.6), rng)
+        start = answer_frame(end_s, int(rng.choice(DELAYS, p=DELAY_SHARES)))
+        reply = self._reply(draft.voice, request.row["reply"], rng)
+        if reply is None or reply.codes is None:
+            return end_s + 1.0, end_s
+        spoken_s = min(len(reply.codes) * FRAME_S, longest_s)
+        at_s = (start + 1) * FRAME_S + rng.uniform(0.3, max(0.4, spoken_s - 0.4))
+        draft.agent_says(reply, start, _falls_silent(at_s, rng))
+        return at_s, start * FRAME_S
+
+    def _barge_in(self, draft: Draft, rng: np.random.Generator) -> float:
+        at_s, _ = self._interrupted(draft, rng, longest_s=6.0)
+        short = {kind: share for kind, share in ASKED.items() if kind != "long"}
+        request = self._request(rng, ASKED if rng.random() < 0.2 else short)
+        end_s = self._ask(draft, request, at_s - EDGE_S, rng)
+        _, last = self._answer(draft, request.row["reply"], end_s, rng)
+        return (last + 1) * FRAME_S
+
+    def _stop(self, draft: Draft, rng: np.random.Generator) -> float:
+        at_s, _ = self._interrupted(draft, rng, longest_s=6.0)
+        phrase = self._any(self.pools.user["interruption"], rng)
+        end_s = self._ask(draft, phrase, at_s - EDGE_S, rng)
+        return end_s + rng.uniform(0.8, 2.5)
+
+    def _long_answer(self, draft: Draft, rng: np.random.Generator) -> tuple[float, float]:
+        request = self._request(rng, {"long": 0.8, "fact": 0.2})
+        end_s = self._ask(draft, request, rng.uniform(0.1, 0.6), rng)
+        start, last = self._answer(draft, request.row["reply"], end_s, rng)
+        return (start + 1) * FRAME_S, (last + 1) * FRAME_S
+
+    def _back_channel(self, draft: Draft, rng: np.random.Generator) -> float:
+        start_s, end_s = self._long_answer(draft, rng)
+        at_s = start_s + rng.uniform(0.2, 1.5)
+        while at_s < end_s - 0.3:
+            if rng.random() < 0.3:
+                draft.user_says(_cough(rng), (), at_s)
+            else:
+                sound = self._any(self.pools.user["backchannel"], rng)
+                self._ask(draft, sound, at_s, rng, gain_db=rng.uniform(-8, 2))
+            at_s += rng.uniform(1.5, 4.0)
+        return end_s
+
+    def _background(self, draft: Draft, rng: np.random.Generator) -> float:
+        start_s, end_s = (0.3, rng.uniform(3, 7))
+        if rng.random() < 0.5:
+            start_s, end_s = self._long_answer(draft, rng)
+        at_s = start_s + rng.uniform(0.0, 0.8)
+        while at_s < end_s - 0.5:
+            kind = str(rng.choice(["generic", "fact", "arithmetic"], p=[0.6, 0.2, 0.2]))
+            other = self._any(self.pools.user[kind], rng)
+            level_db = rng.uniform(-26, -13)
+            at_s = self._ask(draft, other, at_s, rng, gain_db=level_db, heard=False)
+            at_s += rng.uniform(0.1, 1.0)
+        return end_s
+
+    def _statement(self, draft: Draft, rng: np.random.Generator) -> float:
+        end_s = self._ask(draft, self._any(self.pools.user["generic"], rng), 0.3, rng)
+        return end_s + rng.uniform(0.8, 2.0)
+
+    def _silence(self, draft: Draft, rng: np.random.Generator) -> float:
+        if rng.random() < 0.3:
+            draft.user_says(_cough(rng), (), rng.uniform(0.3, 2.0))
+        return rng.uniform(2.0, 8.0)
+
+    def _tone(self, draft: Draft, rng: np.random.Generator) -> float:
+        tone = str(rng.choice(sorted(self.pools.tones)))
+        end_s = self._ask(draft, self._any(self.pools.tones[tone], rng), rng.uniform(0.1, 1.0), rng)
+        replies = self.pools.tone_replies.get((draft.voice, tone))
+        replies = replies or self.pools.tone_replies[(0, tone)]
+        reply = self.library[replies[rng.integers(len(replies))]]
+        start = answer_frame(end_s, int(rng.choice(DELAYS, p=DELAY_SHARES)))
+        return (draft.agent_says(reply, start) + 1) * FRAME_S
+
+    def _monologue(self, draft: Draft, rng: np.random.Generator) -> float:
+        at = int(rng.integers(1, 6))
+        for _ in range(int(rng.integers(1, 4))):
+            numbers = self.pools.monologue[draft.voice]
+            at = draft.agent_says(self.library[numbers[rng.integers(len(numbers))]], at)
+            at += int(rng.integers(1, 6))
+            if at > 110:
+                break
+        return at * FRAME_S
+
+
+def sum_text(op: str, a: int, b: int) -> str:
+    """The agent's full answer to a sum, or "" where there is none in the texts."""
+    from sts_core.data.texts import load_texts
+
+    texts = load_texts()["arithmetic"]
+    answer = {"plus": a + b, "minus": a - b, "times": a * b}[op]
+    try:
+        words = [texts["number_words"][n] for n in (a, b, answer) if n >= 0]
+        text = texts["answers"]["full"].format(a=words[0], b=words[1], c=words[2], op=op)
+    except (IndexError, KeyError):
+        return ""
+    return text[0].upper() + text[1:]
+
+
+def _falls_silent(at_s: float, rng: np.random.Generator) -> int:
+    """The agent's first silent frame after a barge-in that began at `at_s`."""
+    return int(at_s / FRAME_S) + (3 if rng.random() < 0.7 else 2)
+
+
+def _varied(utterance: Utterance, rng: np.random.Generator) -> tuple[Audio, tuple[WordSpan, ...]]:
+    """Its audio, often at another tempo, pitch and formants (all moved alike), and its words."""
+    audio = as_float(utterance.audio)
+    if utterance.row.get("toned") or rng.random() < 0.4:
+        return audio, utterance.words
+    rate = float(np.exp(rng.uniform(-0.16, 0.16)))
+    spans = (WordSpan(w.word, w.start_s / rate, w.end_s / rate) for w in utterance.words)
+    return _resampled(audio, rate), tuple(spans)
+
+
+def _faded(audio: Audio, *, end: bool) -> Audio:
+    """8 ms of fade where an utterance was cut."""
+    ramp = np.linspace(1.0, 0.0, min(192, audio.size), dtype=np.float32)
+    audio = audio.copy()
+    if end:
+        audio[audio.size - ramp.size :] *= ramp
+    else:
+        audio[: ramp.size] *= ramp[::-1]
+    return audio
+
+
+def _cough(rng: np.random.Generator) -> Audio:
+    """A cough or a knock: one or two bursts of coloured noise."""
+    sound = np.zeros(int(0.5 * SAMPLE_RATE_HZ), np.float32)
+    for _ in range(int(rng.integers(1, 3))):
+        size = int(rng.uniform(0.05, 0.22) * SAMPLE_RATE_HZ)
+        burst = rng.standard_normal(size).astype(np.float32)
+        width = int(rng.integers(2, 24))
+        burst = np.convolve(burst, np.ones(width) / width, "same").astype(np.float32)
+        burst *= np.exp(-np.linspace(0, rng.uniform(3, 6), size, dtype=np.float32))
+        start = int(rng.integers(0, sound.size - size))
+        sound[start : start + size] += burst / (np.abs(burst).max() + 1e-6)
+    return sound * np.float32(rng.uniform(0.05, 0.35))

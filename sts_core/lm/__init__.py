@@ -1,0 +1,1 @@
+"""The full-duplex language model of the reference system."""

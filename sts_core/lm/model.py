@@ -1,0 +1,153 @@
+"""The duplex language model: hears the user and speaks, both in every frame of 80 ms.
+
+    frame t:   own text [t-1] + own codes [t-1] + ear(user, frame t) + voice
+                 -> temporal transformer -> h[t]
+               h[t] -> text token [t]      (inner monologue: words where they begin, PAD between)
+               h[t], text [t] -> depth transformer -> codes [t], codebook 0 to 7
+               lower layer -> the user's words, where they end (a head for training and for show)
+
+What is computed from frame t sounds during frame t + 1, so the theoretical latency is 160 ms: 80 ms
+to hear a frame and 80 ms until the next begins (plus 80 ms for each frame of acoustic delay). The
+user's side is given as what the ear says (`sts_core.lm.ear`): the latents that the user's codes
+stand for, and the semantic student's vector. An own frame is given as the sum of vectors of its
+codes: with tables of its own, one for each codebook.
+
+After "Moshi" (Défossez et al., 2024): multi-stream modelling, depth transformer, inner monologue.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sts_core.lm.config import LMConfig
+from sts_core.lm.depth import CodeTables, DepthTransformer
+from sts_core.lm.sampling import Sampler
+from sts_core.lm.text import BEGIN
+from sts_core.lm.transformer import Transformer, TransformerState
+
+START_CODE = 0  # stands in place of the codes before the first frame, with the BEGIN text token
+
+
+class Frames(NamedTuple):
+    """Consecutive frames of a batch of conversations, as the model reads them."""
+
+    text: Tensor  # int64 [B, T], own text tokens
+    codes: Tensor  # int64 [B, T, K], own codes, delayed as the configuration says
+    ear: Tensor  # [B, T, ear_dim], the user
+    voice: Tensor  # int64 [B], the agent's voice
+
+
+class Heard(NamedTuple):
+    """What the temporal transformer makes of frames."""
+
+    hidden: Tensor  # [B, T, dim]
+    text_logits: Tensor  # [B, T, V], own text
+    user_logits: Tensor  # [B, T, V], the user's words
+
+
+class LMState(NamedTuple):
+    """All a conversation remembers: one value for a batch of B."""
+
+    temporal: TransformerState
+    text: Tensor  # int64 [B], text token of the last frame
+    codes: Tensor  # int64 [B, K], codes of the last frame
+
+
+class Spoken(NamedTuple):
+    """One generated frame of each conversation."""
+
+    text: Tensor  # int64 [B]
+    codes: Tensor  # int64 [B, K]
+    user_logits: Tensor  # [B, V]
+    text_logits: Tensor  # [B, V], before sampling
+
+
+class DuplexLM(nn.Module):
+    """See the module."""
+
+    def __init__(self, config: LMConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.dim
+        self.text_in = nn.Embedding(config.text_vocabulary, dim)
+        self.voice_in = nn.Embedding(config.voices, dim)
+        self.code_tables = CodeTables(config)
+        width = config.codebooks * config.code_dim
+        self.codes_in = nn.Linear(width, dim, bias=False)
+        self.ear_in = nn.Linear(config.ear_dim, dim, bias=False)
+        self.temporal = Transformer(dim, config.layers, config.heads, config.window_frames)
+        self.text_out = nn.Linear(dim, config.text_vocabulary)
+        self.user_out = nn.Linear(dim, config.text_vocabulary)
+        self.depth = DepthTransformer(config)
+        for table in (self.text_in, self.voice_in):
+            nn.init.normal_(table.weight, std=0.5)
+        nn.init.normal_(self.codes_in.weight, std=0.5 / width**0.5)
+
+    def embed(self, text: Tensor, codes: Tensor, ear: Tensor, voice: Tensor) -> Tensor:
+        """Sum of the streams [B, N, dim]: text [B, N] and codes [B, N, K] of the frame before."""
+        own = self.codes_in(self.code_tables.embed(codes).flatten(-2))
+        heard = self.ear_in(ear)
+        return self.text_in(text) + own + heard + self.voice_in(voice)[:, None]
+
+    def forward(self, frames: Frames) -> Heard:
+        """Whole conversations from their beginning, each frame seeing the true ones before it."""
+        batch = len(frames.text)
+        first_text = frames.text.new_full((batch, 1), BEGIN)
+        first_codes = frames.codes.new_full((batch, 1, self.config.codebooks), START_CODE)
+        text = torch.cat([first_text, frames.text[:, :-1]], dim=1)
+        codes = torch.cat([first_codes, frames.codes[:, :-1]], dim=1)
+        x = self.embed(text, codes, frames.ear, frames.voice)
+        tap = self.config.words_after_layers
+        hidden, tapped, _ = self.temporal.step_with_tap(x, self.temporal.initial_state(batch), tap)
+        return Heard(hidden, self.text_out(hidden), self.user_out(tapped))
+
+    def initial_state(self, batch: int) -> LMState:
+        """`batch` conversations before their first frame."""
+        text = torch.full((batch,), BEGIN, device=self.text_out.weight.device)
+        codes = text.new_full((batch, self.config.codebooks), START_CODE)
+        return LMState(self.temporal.initial_state(batch), text, codes)
+
+    @torch.inference_mode()
+    def listen(
+        self, ear: Tensor, voice: Tensor, state: LMState
+    ) -> tuple[Tensor, Tensor, Tensor, TransformerState]:
+        """The temporal transformer's step: hidden [B, dim], text and user logits, new memory."""
+        x = self.embed(state.text[:, None], state.codes[:, None], ear[:, None], voice)
+        tap = self.config.words_after_layers
+        hidden, tapped, memory = self.temporal.step_with_tap(x, state.temporal, tap)
+        return (
+            hidden[:, 0],
+            self.text_out(hidden[:, 0]),
+            self.user_out(tapped[:, 0]),
+            memory,
+        )
+
+    @torch.inference_mode()
+    def speak(self, hidden: Tensor, text: Tensor, samplers: Sampler) -> Tensor:
+        """The depth transformer's steps: codes int64 [B, K] of the frame."""
+        seen, state = self.depth.begin(hidden)
+        previous, codes = text, []
+        for k in range(self.config.codebooks):
+            logits, state = self.depth.step(k, seen, previous, state, self.code_tables)
+            previous = samplers.code(logits, k)
+            codes.append(previous)
+        return torch.stack(codes, dim=1)
+
+    @torch.inference_mode()
+    def step(
+        self, ear: Tensor, voice: Tensor, state: LMState, samplers: Sampler
+    ) -> tuple[Spoken, LMState]:
+        """One frame of B conversations: hear the user's frame, say one's own.
+
+        Args:
+            ear: [B, ear_dim], the user's frame.
+            voice: int64 [B].
+            samplers: how each stream is drawn, with each conversation's own random numbers.
+        """
+        hidden, text_logits, user_logits, memory = self.listen(ear, voice, state)
+        text = samplers.text(text_logits)
+        codes = self.speak(hidden, text, samplers)
+        return Spoken(text, codes, user_logits, text_logits), LMState(memory, text, codes)

@@ -1,0 +1,69 @@
+"""How tokens are drawn: temperature and top-k for each stream, seeded for each conversation.
+
+    temperature 0: the likeliest token (ties: the lowest id), which uses no random number
+    else:          one of the `top_k` likeliest, with probability softmax(logits / temperature)
+
+Each conversation has a generator of its own, so that its tokens depend on its seed alone and not
+on the batch it runs in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """Temperatures and the number of tokens that may be drawn, for text and codes."""
+
+    text_temperature: float = 0.0
+    text_top_k: int = 25
+    semantic_temperature: float = 0.0
+    acoustic_temperature: float = 0.0
+    code_top_k: int = 100
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not math.isfinite(value) or value < 0:
+                raise ValueError(f"{name} must be finite and not negative, got {value}")
+        if min(self.text_top_k, self.code_top_k) < 1:
+            raise ValueError("top-k must be at least 1")
+
+
+def draw(
+    logits: Tensor, temperature: float, top_k: int, generators: Sequence[torch.Generator]
+) -> Tensor:
+    """One token id for each row of logits [B, V] -> int64 [B]; see the module."""
+    if temperature == 0.0:
+        return logits.argmax(dim=-1)
+    values, ids = logits.float().topk(min(top_k, logits.shape[-1]), dim=-1)
+    shares = torch.softmax(values / temperature, dim=-1)
+    picks = [
+        torch.multinomial(row, 1, generator=generator)
+        for row, generator in zip(shares, generators, strict=True)
+    ]
+    return ids.gather(1, torch.stack(picks))[:, 0]
+
+
+class Sampler:
+    """The samplers of a batch of conversations."""
+
+    def __init__(self, config: SamplingConfig, seeds: Sequence[int]) -> None:
+        self.config = config
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def text(self, logits: Tensor) -> Tensor:
+        """Text tokens int64 [B] from logits [B, V]."""
+        c = self.config
+        return draw(logits, c.text_temperature, c.text_top_k, self._generators)
+
+    def code(self, logits: Tensor, codebook: int) -> Tensor:
+        """Codes int64 [B] of one codebook from logits [B, V]."""
+        c = self.config
+        temperature = c.acoustic_temperature if codebook else c.semantic_temperature
+        return draw(logits, temperature, c.code_top_k, self._generators)

@@ -1,0 +1,70 @@
+"""From a speech cache to composed conversations: everything before `train lm` and `dialogue`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from sts_core.data.cache import SpeechCache
+from sts_core.data.library import prepare, silence_codes
+from sts_core.data.scenes import Scenes, SceneShares, make_pools
+from sts_core.data.shards import compose
+from sts_core.data.turns import AGENT_VOICES
+from sts_core.lm.ear import Ear
+from sts_core.lm.text import DEFAULT_FILE, TextTokenizer, train_tokenizer
+
+VOCABULARY = 1024
+# Pre-training: the agent's own channel, and listening without a part to play.
+PRETRAINING = SceneShares(
+    question=0.25,
+    two_questions=0.0,
+    follow_up=0.0,
+    correction=0.0,
+    barge_in=0.0,
+    stop=0.0,
+    back_channel=0.0,
+    background=0.0,
+    statement=0.2,
+    silence=0.02,
+    tone=0.0,
+    monologue=0.53,
+)
+
+
+def compose_for_stage(
+    cache_folder: Path,
+    out: Path,
+    stage: str,
+    dialogues: int,
+    seed: int,
+    threads: int,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Conversations of a stage ("lm" or "dialogue") into `out`; returns the number of shards.
+
+    Raises:
+        CacheError: no speech cache.
+        WeightsError: no codec, student or tokenizer.
+    """
+    torch.set_num_threads(threads)
+    ear = Ear.load()
+    library = prepare(cache_folder, ear, AGENT_VOICES, progress=progress)
+    scenes = Scenes(
+        library,
+        make_pools(library, AGENT_VOICES),
+        TextTokenizer.load(),
+        silence_codes(ear.codec),
+        PRETRAINING if stage == "lm" else SceneShares(),
+    )
+    return compose(out, scenes, ear, dialogues=dialogues, seed=seed, progress=progress)
+
+
+def fit_tokenizer(cache_folder: Path, file: Path = DEFAULT_FILE) -> TextTokenizer:
+    """Fit the text tokenizer to all English texts of a cache and write it to `file`."""
+    rows = SpeechCache.open(cache_folder).rows
+    texts = sorted({row["text"] for row in rows if row.get("lang") == "en" and row.get("text")})
+    train_tokenizer(texts, VOCABULARY, file)
+    return TextTokenizer.load(file)

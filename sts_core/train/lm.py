@@ -1,0 +1,358 @@
+"""Train the duplex language model on composed conversations; both stages are this loop.
+
+    pre-training   `lm.yaml`: half monologues (the agent's own speech and text, one channel) and
+                   statements, where text is free and only speech must follow it
+    dialogue       `dialogue.yaml`, `start_from` the former: turns, pauses, barge-ins, tone
+
+The loss of a frame:
+
+    L = w_text CE(own text) + w_user CE(user's words) + depth
+    depth = (alpha CE(codebook 0) + mean over the others of CE) / (alpha + 1)
+
+Frames without a text token weigh `pad_weight`. The depth transformer learns from a random subset
+of frames (`depth_share` of those in which the agent speaks, a tenth of that of the silent ones):
+it costs more than the temporal one and its frames are alike. Weights that are evaluated and saved
+are an exponential moving average. Shards are read as `sts-core compose` writes them; a running
+composition may go on in another process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sts_core.checkpoint import load_checkpoint, save_checkpoint
+from sts_core.data.shards import Shard, read_shard
+from sts_core.lm.config import LMConfig
+from sts_core.lm.model import DuplexLM, Frames
+from sts_core.lm.text import END_OF_PAD, PAD
+from sts_core.lm.weights import load_lm, save_lm
+
+
+@dataclass(frozen=True)
+class LMTraining:
+    """A run. Folders are relative to the working directory.
+
+    Attributes:
+        shards: folder of `sts-core compose`.
+        validation: the same, of other seeds and never trained on; None: no validation.
+        start_from: weights to begin with; None: from nothing.
+        frames: frames in a batch, about.
+    """
+
+    shards: str = "cache/dialogue"
+    validation: str | None = None
+    run: str = "runs/lm"
+    start_from: str | None = None
+    device: str = "auto"
+    threads: int = 2
+    seed: int = 5
+    steps: int = 6000
+    frames: int = 2400
+    learning_rate: float = 0.0015
+    warmup_steps: int = 150
+    decay_from: float = 0.6
+    weight_decay: float = 0.05
+    average: float = 0.995
+    text_weight: float = 1.0
+    user_weight: float = 0.5
+    depth_weight: float = 1.0
+    semantic_weight: float = 3.0
+    pad_weight: float = 0.3
+    depth_share: float = 0.35
+    monologue_text_weight: float = 0.1
+    log_every: int = 20
+    validate_every: int = 300
+    checkpoint_every_s: float = 150.0
+    model: LMConfig = field(default_factory=LMConfig)
+
+
+class Batch(NamedTuple):
+    """Conversations side by side, padded at the end."""
+
+    frames: Frames
+    words: Tensor  # int64 [B, T]
+    speaking: Tensor  # bool [B, T]
+    inside: Tensor  # bool [B, T], false where padded
+    text_weight: Tensor  # [B]
+
+
+class Conversations:
+    """All shards of a folder, looked up again from time to time."""
+
+    def __init__(self, folder: Path, text_weights: dict[str, float]) -> None:
+        self.folder, self.text_weights = folder, text_weights
+        self.shards: list[Shard] = []
+        self._names: set[str] = set()
+        self.refresh()
+        if not self.shards:
+            raise FileNotFoundError(f"{folder}: no shards here (write them with sts-core compose)")
+
+    def refresh(self) -> None:
+        """Read the shards that are new."""
+        for file in sorted(self.folder.glob("*.npz")):
+            if file.name not in self._names:
+                self._names.add(file.name)
+                self.shards.append(read_shard(file))
+
+    def batch(self, rng: np.random.Generator, frames: int) -> Batch:
+        """Conversations of about equal length from a few shards, `frames` frames in all."""
+        picked: list[tuple[Shard, int]] = []
+        where = rng.random()  # shards are sorted by length: the same place in each
+        while True:
+            shard = self.shards[rng.integers(len(self.shards))]
+            count = len(shard.voice)
+            place = int(np.clip(where * count + rng.normal(0, 4), 0, count - 1))
+            length = int(shard.first[place + 1] - shard.first[place])
+            if picked and (len(picked) + 1) * max(length, *map(_length, picked)) > frames:
+                return self._pad(picked)
+            picked.append((shard, place))
+
+    def all_batches(self, frames: int) -> list[Batch]:
+        """Every conversation once, in a fixed order."""
+        rows = [(shard, i) for shard in self.shards for i in range(len(shard.voice))]
+        rows.sort(key=_length)
+        batches, start = [], 0
+        while start < len(rows):
+            end = start + 1
+            while end < len(rows) and (end + 1 - start) * _length(rows[end]) <= frames:
+                end += 1
+            batches.append(self._pad(rows[start:end]))
+            start = end
+        return batches
+
+    def _pad(self, picked: list[tuple[Shard, int]]) -> Batch:
+        longest = max(map(_length, picked))
+        size = (len(picked), longest)
+        first = picked[0][0]
+        ear = np.zeros((*size, first.ear.shape[1]), np.float16)
+        codes = np.zeros((*size, first.codes.shape[1]), np.int64)
+        text, words = (np.full(size, PAD, np.int64) for _ in range(2))
+        speaking, inside = (np.zeros(size, bool) for _ in range(2))
+        for row, (shard, i) in enumerate(picked):
+            part = slice(shard.first[i], shard.first[i + 1])
+            end = part.stop - part.start
+            ear[row, :end], codes[row, :end] = shard.ear[part], shard.codes[part]
+            text[row, :end], words[row, :end] = shard.text[part], shard.words[part]
+            speaking[row, :end], inside[row, :end] = shard.speaking[part], True
+        voice = np.array([shard.voice[i] for shard, i in picked], np.int64)
+        weight = [self.text_weights.get(str(shard.kind[i]), 1.0) for shard, i in picked]
+        t = torch.from_numpy
+        frames = Frames(t(text), t(codes), t(ear), t(voice))
+        return Batch(frames, t(words), t(speaking), t(inside), torch.tensor(weight))
+
+
+def _length(item: tuple[Shard, int]) -> int:
+    shard, i = item
+    return int(shard.first[i + 1] - shard.first[i])
+
+
+def losses(
+    model: DuplexLM, batch: Batch, config: LMTraining, generator: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of a batch and its parts (see the module)."""
+    frames = batch.frames
+    heard = model(frames._replace(ear=frames.ear.float()))
+    inside = batch.inside.float()
+    text_weight = torch.where(frames.text > END_OF_PAD, 1.0, config.pad_weight) * inside
+    text_weight = text_weight * batch.text_weight[:, None]
+    text = _weighted(heard.text_logits, frames.text, text_weight)
+    user_weight = torch.where(batch.words > PAD, 1.0, config.pad_weight) * inside
+    user = _weighted(heard.user_logits, batch.words, user_weight)
+    chance = torch.where(batch.speaking, config.depth_share, config.depth_share / 10) * inside
+    chosen = torch.rand(chance.shape, generator=generator) < chance.cpu()
+    hidden, said, codes = heard.hidden[chosen], frames.text[chosen], frames.codes[chosen]
+    logits = model.depth(hidden, said, codes, model.code_tables)  # [N, K, codes]
+    each = F.cross_entropy(logits.flatten(0, 1).float(), codes.flatten(), reduction="none")
+    by_book = each.view_as(codes).mean(dim=0)
+    alpha = config.semantic_weight
+    depth = (alpha * by_book[0] + by_book[1:].mean()) / (alpha + 1)
+    total = config.text_weight * text + config.user_weight * user + config.depth_weight * depth
+    parts = {"text": text, "user": user, "semantic": by_book[0], "acoustic": by_book[1:].mean()}
+    return total, parts
+
+
+def _weighted(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    each = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="none")
+    return (each * weight.flatten()).sum() / weight.sum().clamp(min=1.0)
+
+
+@torch.no_grad()
+def validate(model: DuplexLM, batches: list[Batch], config: LMTraining) -> dict[str, float]:
+    """Losses on conversations never trained on, and how many text tokens are right."""
+    model.eval()
+    generator = torch.Generator().manual_seed(0)
+    sums: dict[str, float] = {}
+    right = {"text": [0, 0], "user": [0, 0]}
+    for batch in batches:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            _, parts = losses(model, batch, config, generator)
+            heard = model(batch.frames._replace(ear=batch.frames.ear.float()))
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + value.item() / len(batches)
+        for name, logits, target in (
+            ("text", heard.text_logits, batch.frames.text),
+            ("user", heard.user_logits, batch.words),
+        ):
+            words = (target > END_OF_PAD) & batch.inside
+            right[name][0] += int((logits.argmax(dim=-1) == target)[words].sum())
+            right[name][1] += int(words.sum())
+    model.train()
+    accuracy = {f"{name}_accuracy": a / max(b, 1) for name, (a, b) in right.items()}
+    return {f"val_{name}": value for name, value in (sums | accuracy).items()}
+
+
+def learning_rate_at(step: int, config: LMTraining) -> float:
+    """Linear warm-up, a plateau, then half a cosine down to 2 %."""
+    warm = min(1.0, (step + 1) / config.warmup_steps)
+    start = config.decay_from * config.steps
+    done = max(0.0, (step - start) / max(config.steps - start, 1))
+    return config.learning_rate * warm * (0.51 + 0.49 * math.cos(math.pi * min(done, 1.0)))
+
+
+class Run:
+    """Model, its moving average, optimizer and data of a run."""
+
+    def __init__(self, config: LMTraining) -> None:
+        self.config, self.folder = config, Path(config.run)
+        use_cuda = torch.cuda.is_available() and config.device in ("auto", "cuda")
+        self.device = torch.device("cuda" if use_cuda else "cpu")
+        torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        weights = {"monologue": config.monologue_text_weight}
+        self.data = Conversations(Path(config.shards), weights)
+        self.validation: list[Batch] = []
+        if config.validation:
+            self.validation = Conversations(Path(config.validation), weights).all_batches(4000)
+        if config.start_from:
+            self.model = load_lm(Path(config.start_from))
+            if self.model.config != config.model:
+                raise ValueError(f"{config.start_from}: a model of other sizes")
+        else:
+            self.model = DuplexLM(config.model)
+        self.model.to(self.device).train().requires_grad_(True)
+        self.average = [p.detach().clone() for p in self.model.parameters()]
+        self.optimizer = torch.optim.AdamW(
+            _groups(self.model, config.weight_decay), betas=(0.9, 0.98), eps=1e-8
+        )
+
+    def averaged(self) -> DuplexLM:
+        """A copy of the model with the averaged weights."""
+        model = DuplexLM(self.config.model)
+        model.load_state_dict(self.model.state_dict())
+        with torch.no_grad():
+            for parameter, value in zip(model.parameters(), self.average, strict=True):
+                parameter.copy_(value)
+        return model
+
+    def save(self, step: int) -> None:
+        """last.pt to go on from, and the averaged weights beside it."""
+        content = {
+            "step": step,
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        save_checkpoint(self.folder / "last.pt", content)
+        save_lm(self.folder / "lm.safetensors", self.averaged())
+
+    def resume(self) -> int:
+        """Load last.pt; returns the number of steps it had done."""
+        saved = load_checkpoint(self.folder / "last.pt")
+        self.model.load_state_dict(saved["model"])
+        self.average = [value.to(self.device) for value in saved["average"]]
+        self.optimizer.load_state_dict(saved["optimizer"])
+        return int(saved["step"])
+
+
+def _groups(model: DuplexLM, weight_decay: float) -> list[dict[str, object]]:
+    """Matrices are decayed; tables, norms and biases are not."""
+    decayed: list[Tensor] = []
+    free: list[Tensor] = []
+    for name, parameter in model.named_parameters():
+        matrix = parameter.ndim == 2 and "_in." not in name and "from_text" not in name
+        (decayed if matrix or "_in.weight" in name else free).append(parameter)
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on another device."""
+    if device.type == "cpu":
+        return batch
+    frames = Frames(*(value.to(device) for value in batch.frames))
+    return Batch(frames, *(value.to(device) for value in batch[1:]))
+
+
+def train(config: LMTraining, *, resume: bool = False, echo: Callable[[str], None] = print) -> Path:
+    """Run a stage; returns the `lm.safetensors` in the run folder.
+
+    Args:
+        resume: go on from last.pt if there is one; without it the run folder must hold none.
+
+    Raises:
+        FileExistsError: the run folder already holds a run and `resume` is off.
+        FileNotFoundError: no shards.
+        WeightsError: `start_from` cannot be read.
+    """
+    folder = Path(config.run)
+    last = folder / "last.pt"
+    if last.exists() and not resume:
+        raise FileExistsError(f"{last} exists: go on with --resume, or choose another run folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run(config)
+    first = run.resume() if last.exists() else 0
+    size = sum(p.numel() for p in run.model.parameters()) / 1e6
+    echo(f"{size:.2f} M parameters, {len(run.data.shards)} shards, steps {first} to {config.steps}")
+    started = saved_at = time.monotonic()
+    with (folder / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
+        for step in range(first, config.steps):
+            line = _step(run, step)
+            done = step + 1
+            if run.validation and (done % config.validate_every == 0 or done == config.steps):
+                line |= validate(run.averaged().to(run.device), run.validation, config)
+            if done % config.log_every == 0 or "val_text" in line or done == config.steps:
+                elapsed_s = round(time.monotonic() - started, 1)
+                line = {"step": done, "elapsed_s": elapsed_s} | line
+                metrics.write(json.dumps(line) + "\n")
+                metrics.flush()
+                echo(" ".join(f"{k} {v:.4g}" for k, v in line.items()))
+            if time.monotonic() - saved_at > config.checkpoint_every_s or done == config.steps:
+                run.save(done)
+                run.data.refresh()
+                saved_at = time.monotonic()
+    (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+    return folder / "lm.safetensors"
+
+
+def _step(run: Run, step: int) -> dict[str, float]:
+    config = run.config
+    for group in run.optimizer.param_groups:
+        group["lr"] = learning_rate_at(step, config)
+    rng = np.random.default_rng([config.seed, step])
+    batch = to_device(run.data.batch(rng, config.frames), run.device)
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    with torch.autocast(run.device.type, dtype=torch.bfloat16):
+        loss, parts = losses(run.model, batch, config, generator)
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
+    run.optimizer.step()
+    decay = min(config.average, (step + 1) / (step + 10))
+    with torch.no_grad():
+        torch._foreach_lerp_(run.average, list(run.model.parameters()), 1 - decay)
+    numbers = {"loss": loss.item(), "grad_norm": norm.item()}
+    return numbers | {name: value.item() for name, value in parts.items()}
