@@ -124,3 +124,13 @@ class ReferenceCodec(nn.Module):
         else:
             octaves = semantic.new_full((*codes.shape[:2], HOPS_PER_FRAME), NEUTRAL_OCTAVE)
         return Latents(semantic, self.acoustic_quantiser.decode(codes[..., 2:]), octaves)
+
+    def code_vectors(self) -> list[Tensor]:
+        """What the codes of each codebook stand for: K tensors [codebook_size, D]."""
+        pitch = self.pitch_codebook.entries
+        semantic, *acoustic = [
+            book.entries
+            for quantiser in (self.semantic_quantiser, self.acoustic_quantiser)
+            for book in quantiser.codebooks
+        ]
+        return [semantic, pitch, *acoustic]

@@ -27,6 +27,19 @@ class CodeTables(nn.Module):
         shape = (config.codebooks, config.codebook_size, config.code_dim)
         self.tables = nn.Parameter(torch.randn(shape))
 
+    @torch.no_grad()
+    def start_from(self, vectors: list[Tensor]) -> None:
+        """Begin with the codec's own code vectors [codes, D], at unit variance, D <= code_dim.
+
+        Codes that sound alike then look alike from the first step on.
+        """
+        for table, own in zip(self.tables, vectors, strict=True):
+            centred = own - own.mean(dim=0)
+            width = own.shape[1]
+            spread = torch.randn(width, table.shape[1]) / width**0.5
+            mixed = centred if width == table.shape[1] else centred @ spread
+            table.copy_(mixed / mixed.std())
+
     def embed(self, codes: Tensor) -> Tensor:
         """Codes int64 [..., K'] of the first K' codebooks -> vectors [..., K', code_dim]."""
         book = torch.arange(codes.shape[-1], device=codes.device)
@@ -45,7 +58,7 @@ class DepthTransformer(nn.Module):
         self.place = nn.Parameter(torch.randn(config.codebooks, dim) * 0.02)
         nn.init.normal_(self.from_text.weight, std=0.02)
         self.body = Transformer(dim, config.depth_layers, config.depth_heads, config.codebooks)
-        self.to_code = nn.Parameter(torch.randn(config.codebooks, dim, config.code_dim) * 0.05)
+        self.to_code = nn.Parameter(torch.randn(config.codebooks, dim, config.code_dim) * 0.01)
         self.bias = nn.Parameter(torch.zeros(config.codebooks, config.codebook_size))
 
     def forward(self, frame: Tensor, text: Tensor, codes: Tensor, tables: CodeTables) -> Tensor:

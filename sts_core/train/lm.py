@@ -33,6 +33,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sts_core.checkpoint import load_checkpoint, save_checkpoint
+from sts_core.codec.files import load_codec
 from sts_core.data.shards import Shard, read_shard
 from sts_core.lm.config import LMConfig
 from sts_core.lm.model import DuplexLM, Frames
@@ -241,6 +242,7 @@ class Run:
                 raise ValueError(f"{config.start_from}: a model of other sizes")
         else:
             self.model = DuplexLM(config.model)
+            self.model.code_tables.start_from(load_codec().code_vectors())
         self.model.to(self.device).train().requires_grad_(True)
         self.average = [p.detach().clone() for p in self.model.parameters()]
         self.optimizer = torch.optim.AdamW(
