@@ -14,6 +14,8 @@ codebook 1 the voice is monotonous, without the others it has no timbre of its o
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,7 +24,7 @@ from sts_core.codec.base import AudioError, check_audio, check_codes
 from sts_core.codec.config import CodecConfig
 from sts_core.codec.contour import NEUTRAL_OCTAVE, ContourCodebook
 from sts_core.codec.network import Decoder, DecoderState, Encoder, Latents
-from sts_core.nn.quantise import ResidualQuantiser
+from sts_core.nn.quantise import Codebook, ResidualQuantiser
 from sts_core.streaming import State
 from sts_core.units import FRAME_SAMPLES, HOPS_PER_FRAME, SAMPLE_RATE_HZ
 
@@ -127,10 +129,7 @@ class ReferenceCodec(nn.Module):
 
     def code_vectors(self) -> list[Tensor]:
         """What the codes of each codebook stand for: K tensors [codebook_size, D]."""
-        pitch = self.pitch_codebook.entries
-        semantic, *acoustic = [
-            book.entries
-            for quantiser in (self.semantic_quantiser, self.acoustic_quantiser)
-            for book in quantiser.codebooks
-        ]
-        return [semantic, pitch, *acoustic]
+        stacks = (self.semantic_quantiser, self.acoustic_quantiser)
+        books = [cast(Codebook, book) for stack in stacks for book in stack.codebooks]
+        semantic, *acoustic = [book.entries for book in books]
+        return [semantic, self.pitch_codebook.entries, *acoustic]
