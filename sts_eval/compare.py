@@ -136,6 +136,8 @@ def _rows(
         reason = f"the metric is version {old.version} in A and {new.version} in B"
     elif old.unit != new.unit:
         reason = f"the metric is in {old.unit!r} in A and in {new.unit!r} in B"
+    elif name in a.pooled or name in b.pooled:
+        reason = "pooled over all scenarios, so that nothing can be paired: compare the intervals"
     else:
         pairs = pair_observations(a.observations, b.observations, name)
         return [_row(spec, statistic, pairs, a, b) for statistic in spec.statistics]

@@ -10,6 +10,9 @@
 A rate near 1 needs many observations: 64 of 64 cannot show 95 % (72 of 72 can). The reason says how
 many are needed. A maximum can be refuted by one value and shown by none.
 
+A metric of a pooled analysis (`RunRecord.pooled`) comes as a finished estimate, without
+observations to test: its gate fails when the whole interval misses the bound, with no correction.
+
 A baseline gate tests the paired difference new - baseline on the scenarios that both measured, and
 is refused when the metric's version or the suite's content differs. For it, missing scenarios are
 those of this run that the baseline measured and this run did not.
@@ -58,6 +61,7 @@ class _Tested:
     """What was found out about one gate before Holm's correction.
 
     blocked: why no test is possible at all; doubt: why a PASS is; remedy: what would decide it.
+    finished: the interval alone decides (a pooled estimate).
     """
 
     gate: Gate
@@ -71,6 +75,7 @@ class _Tested:
     doubt: str = ""
     remedy: str = ""
     worst: tuple[str, ...] = ()
+    finished: bool = False
 
 
 def evaluate_gates(
@@ -90,6 +95,8 @@ def evaluate_gates(
         spec = specs.get(gate.metric)
         if spec is None:
             tested.append(_Tested(gate, blocked="this run does not have the metric"))
+        elif gate.metric in record.pooled:
+            tested.append(_test_finished(gate, record, min_n))
         elif gate.baseline:
             tested.append(_test_difference(gate, spec, record, baseline, min_n))
         else:
@@ -102,8 +109,8 @@ def exit_code(record: RunRecord) -> int:
     """The process's exit code for a scored run.
 
     4 when no scenario could be run; else 1 when a gate failed; else 4 when more than
-    MAX_ERROR_SHARE of the scenarios ended in an error; else 3 when a gate is inconclusive or the
-    run is not complete; else 0.
+    MAX_ERROR_SHARE of the scenarios ended in an error or a pooled analysis failed; else 3 when
+    a gate is inconclusive or the run is not complete; else 0.
     """
     broken = sum(item.status == "error" for item in record.scenarios)
     total = len(record.scenarios)
@@ -112,7 +119,7 @@ def exit_code(record: RunRecord) -> int:
         return EXIT_BROKEN
     if Outcome.FAIL in outcomes:
         return EXIT_FAIL
-    if broken > MAX_ERROR_SHARE * total:
+    if broken > MAX_ERROR_SHARE * total or record.failures:
         return EXIT_BROKEN
     if Outcome.INCONCLUSIVE in outcomes or record.state != "complete":
         return EXIT_INCONCLUSIVE
@@ -139,6 +146,29 @@ def _test_value(gate: Gate, spec: MetricSpec, record: RunRecord, min_n: int) -> 
         remedy=_needed_n(gate, found),
     )
     return replace(item, worst=_worst(gate, scenario_means(sample), record, item.doubt))
+
+
+def _test_finished(gate: Gate, record: RunRecord, min_n: int) -> _Tested:
+    """A pooled estimate against its gate: there is nothing behind it that could be paired."""
+    if gate.baseline:
+        reason = "the estimate is pooled over all scenarios: gate its value, it has no pairs"
+        return _Tested(gate, blocked=reason)
+    of_metric = [item for item in record.estimates if item.metric == gate.metric]
+    found = next(
+        (e for e in of_metric if (e.statistic, e.slice) == (gate.statistic, dict(gate.where))), None
+    )
+    if found is None:
+        known = ", ".join(quantity(e.metric, e.statistic, e.slice) for e in of_metric[:12])
+        return _Tested(gate, blocked=f"the pooled analysis did not estimate it (it did: {known})")
+    item = _Tested(gate, n=found.n, value=found.value, lo=found.lo, hi=found.hi, finished=True)
+    if found.value is None:
+        return replace(item, blocked=found.reason or "not measured", worst=_errors(record))
+    return replace(
+        item,
+        blocked=_too_few(found.n, min_n, "values"),
+        doubt=_missing_doubt(record.observations, gate, found)
+        or _no_bound(gate, item, found.reason),
+    )
 
 
 def _test_difference(
@@ -223,6 +253,8 @@ def _decide(item: _Tested, p_holm: float | None) -> tuple[Outcome, str]:
         found += f"; a change of {size} would be found 80 % of the time"
     if p_holm is not None and p_holm < SIGNIFICANCE:
         return Outcome.FAIL, f"{found}; that it is {limit} is ruled out (p = {p_holm:.2g}, Holm)"
+    if item.finished and _misses(item):
+        return Outcome.FAIL, f"{found}; even the favourable end is not {limit}"
     if item.doubt:
         return Outcome.INCONCLUSIVE, f"{found}; {item.doubt}"
     end = item.hi if gate.comparator == "<=" else item.lo
@@ -236,6 +268,12 @@ def _decide(item: _Tested, p_holm: float | None) -> tuple[Outcome, str]:
             f"{found}; it is not {limit}, but chance is not ruled out{remedy}",
         )
     return Outcome.INCONCLUSIVE, f"{found}; it is {limit}, {side}{remedy}"
+
+
+def _misses(item: _Tested) -> bool:
+    """Whether the favourable end of the interval misses the bound, too."""
+    end = item.lo if item.gate.comparator == "<=" else item.hi
+    return end is not None and not _meets(end, item.gate)
 
 
 def _meets(value: float, gate: Gate) -> bool:
@@ -283,7 +321,8 @@ def _missing_doubt(items: Iterable[Observation], gate: Gate, found: Estimate) ->
     )
     return (
         f"{missing} of {total} observations have no value, more than the {MAX_MISSING_SHARE:.0%} "
-        f"with which a gate may pass (mostly: {reasons.most_common(1)[0][0]})"
+        "with which a gate may pass"
+        + (f" (mostly: {reasons.most_common(1)[0][0]})" if reasons else "")
     )
 
 

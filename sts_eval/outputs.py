@@ -35,7 +35,7 @@ MOST_ERRORS = 10
 
 
 def junit_xml(record: RunRecord) -> str:
-    """junit.xml: a suite of gates and a suite of scenarios."""
+    """junit.xml: a suite of gates, one of scenarios, and one of the harness where it failed."""
     gates = [_gate_case(record, verdict) for verdict in record.verdicts]
     scenarios = []
     for item in record.scenarios:
@@ -44,8 +44,18 @@ def junit_xml(record: RunRecord) -> str:
         if item.status == "error":
             _child(case, "error", item.error, type="target")
         scenarios.append(case)
+    harness = []
+    for index, failure in enumerate(record.failures):
+        case = ET.Element("testcase", classname=f"{_suite(record)}.harness", name=f"pooled-{index}")
+        _child(case, "error", failure, type="harness")
+        harness.append(case)
+    suites = [
+        ("gates", gates),
+        ("scenarios", scenarios),
+        *([("harness", harness)] if harness else []),
+    ]
     root = ET.Element("testsuites", name="sts-eval")
-    for name, cases in (("gates", gates), ("scenarios", scenarios)):
+    for name, cases in suites:
         suite = ET.SubElement(
             root,
             "testsuite",
@@ -97,7 +107,7 @@ def summary_markdown(record: RunRecord) -> str:
     lines += _gate_lines(record)
     lines += _estimate_lines(record)
     lines += _error_lines(record)
-    lines += [f"- {_md(note)}" for note in record.notes]
+    lines += [f"- {_md(note)}" for note in (*map(failure_words, record.failures), *record.notes)]
     lines += [
         "",
         f"Run `{_code(record.run_id)}`, seed {record.seed}. Intervals are two-sided 95 %.",
@@ -122,7 +132,13 @@ def headline(record: RunRecord) -> str:
         said = f"All {gates} gates passed." if gates > 1 else "The gate passed."
     else:
         said = f"{total} scenarios were measured; the suite has no gates."
-    return said + of_errors + unfinished
+    failed = " A pooled analysis failed." if record.failures else ""
+    return said + of_errors + failed + unfinished
+
+
+def failure_words(failure: str) -> str:
+    """A failure of the harness as a sentence for people."""
+    return f"The harness failed: {failure}"
 
 
 def _gate_lines(record: RunRecord) -> list[str]:
@@ -215,6 +231,8 @@ def console_table(record: RunRecord, console: Console | None = None) -> None:
     broken = [item for item in record.scenarios if item.status == "error"]
     for scenario in broken[:MOST_ERRORS]:
         out.print(Text(plain(f"error        {scenario.id}: {scenario.error}"), style="red"))
+    for failure in record.failures:
+        out.print(Text(plain(f"error        {failure}"), style="red"))
     out.print(Text(plain(f"{_title(record)}: {headline(record)}"), style="bold"))
 
 

@@ -9,9 +9,9 @@ these models). A run folder holds
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sts_eval.metric import MetricSpec
 from sts_eval.observation import Estimate, Observation, Verdict
@@ -75,12 +75,92 @@ class JudgeReport(_Part):
     note: str = ""
 
 
+class Cell(_Part):
+    """A table cell that leads to the evidence of a scenario."""
+
+    text: str
+    scenario_id: str
+
+
+class Table(_Part):
+    """A table of a section: one text (or `Cell`) for each column of each row."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str | Cell]]
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _rows_fit(self) -> Table:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"table {self.title!r}: a row has not {len(self.columns)} cells")
+        return self
+
+
+class Point(_Part):
+    """One point of a chart.
+
+    x: a number, or the name of a category. y: None where nothing was measured (`label` may say
+    why). lo, hi (x_lo, x_hi): ends of the interval of y (x). scenario_id: the point leads to its
+    evidence.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    x: float | str
+    y: float | None
+    lo: float | None = None
+    hi: float | None = None
+    x_lo: float | None = None
+    x_hi: float | None = None
+    label: str = ""
+    scenario_id: str = ""
+
+
+class Series(_Part):
+    """The points of one thing that a chart shows; in a heatmap one row."""
+
+    name: str
+    points: list[Point]
+
+
+class Chart(_Part):
+    """A figure of a section, drawn by the report.
+
+    line: x against y, points joined where a series has several. scatter: not joined. bar: one
+    group for each x (a category), one bar for each series. heatmap: a row for each series, a
+    column for each x, the value written in its cell.
+    """
+
+    kind: Literal["line", "bar", "heatmap", "scatter"]
+    title: str
+    x_label: str
+    y_label: str
+    series: list[Series]
+    note: str = ""
+
+
+class Section(_Part):
+    """A part of the report that a pooled analysis wrote (see `sts_eval.probes.Pooled`).
+
+    id: unique in the run; letters, digits, `-` and `_`.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+    title: str
+    paragraphs: list[str] = []
+    tables: list[Table] = []
+    charts: list[Chart] = []
+
+
 class RunRecord(_Part):
     """A whole run.
 
     state: "complete", or "partial" while scenarios are missing (interrupted; `--resume` continues).
     target: what `Target.describe()` said; suite: the suite file as parsed, defaults filled in.
     environment: versions, CPU, and the number of workers; nothing that identifies a user or a path.
+    pooled: metrics whose estimates come from a pooled analysis over many traces: there are no
+        observations behind them, and gates test their intervals.
+    failures: what the harness itself could not do (a pooled analysis that raised).
     exit_code: 0 pass, 1 a gate failed, 3 inconclusive, 4 the target or the harness failed.
     """
 
@@ -97,10 +177,13 @@ class RunRecord(_Part):
     scenarios: list[ScenarioResult] = []
     observations: list[Observation] = []
     estimates: list[Estimate] = []
+    pooled: list[str] = []
+    sections: list[Section] = []
     verdicts: list[Verdict] = []
     judges: list[JudgeReport] = []
     baseline: dict[str, Any] | None = None
     notes: list[str] = []
+    failures: list[str] = []
     exit_code: int = 0
 
 

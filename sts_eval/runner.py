@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sts_eval.engine.pooling import PooledRun, pool_kind, pooling_kinds
 from sts_eval.engine.scoring import JudgeNames, Scored, score_all
 from sts_eval.engine.supervisor import run_jobs
 from sts_eval.engine.worker import Done, Job, WorkerConfig
@@ -151,7 +152,8 @@ def score_run(
     names = JudgeNames(suite.model.judges.asr, suite.model.judges.vad)
     progress.begin("scoring", len(present))
     scored = score_all(present, names, workers=workers, on_scored=progress.step)
-    record = _assemble(plan, suite, scored, complete=len(present) == len(paths))
+    pooled = _pool(folder, plan, suite, scored, progress)
+    record = _assemble(plan, suite, scored, pooled, complete=len(present) == len(paths))
     if judge_reports:
         from sts_eval.judges.calibration import judge_reports as measure
 
@@ -162,19 +164,37 @@ def score_run(
     return record
 
 
-def _assemble(plan: RunPlan, suite: Suite, scored: list[Scored], *, complete: bool) -> RunRecord:
+def _pool(
+    folder: Path, plan: RunPlan, suite: Suite, scored: list[Scored], progress: Progress
+) -> PooledRun:
+    pooled = PooledRun()
+    kinds = pooling_kinds(suite)
+    if kinds:
+        progress.begin("analysing", len(kinds))
+    for kind in kinds:
+        pool_kind(kind, suite, plan, folder, scored, pooled)
+        progress.step(kind.name)
+    return pooled
+
+
+def _assemble(
+    plan: RunPlan, suite: Suite, scored: list[Scored], pooled: PooledRun, *, complete: bool
+) -> RunRecord:
     from sts_eval.stats import estimate_all, slices_by
 
+    finished = {item.metric for item in pooled.estimates}
     observations = [item for score in scored for item in score.observations]
-    seen = {item.metric for item in observations}
+    observations += pooled.observations
+    seen = {item.metric for item in observations} | finished
     # metrics of a task (`scorer/task/name`) whose folder is not there are not part of this run
     specs = [spec for spec in suite.metrics.values() if "/" not in spec.name or spec.name in seen]
     slices: list[dict[str, str]] = [{}]
     for key in (*suite.model.slices, "stage"):
         slices += slices_by(observations, [key])
+    observed = [spec for spec in specs if spec.name not in finished]
     estimates = [
         estimate
-        for estimate in estimate_all(observations, specs, slices, seed=plan.seed)
+        for estimate in estimate_all(observations, observed, slices, seed=plan.seed)
         if (by := suite.metrics[estimate.metric].only_by) == "" or by in estimate.slice
     ]
     return RunRecord(
@@ -190,7 +210,10 @@ def _assemble(plan: RunPlan, suite: Suite, scored: list[Scored], *, complete: bo
         metrics=specs,
         scenarios=[score.result for score in scored],
         observations=observations,
-        estimates=estimates,
+        estimates=[*estimates, *pooled.estimates],
+        pooled=sorted(finished),
+        sections=pooled.sections,
+        failures=pooled.failures,
         notes=[*_notes(plan, scored, complete), *_kind_notes(suite, observations)],
     )
 

@@ -3,20 +3,25 @@
 A kind plans scenarios from its block of the suite file, renders one when it runs, and turns a trace
 and what the judges heard into observations. Plug-ins from outside register with `KINDS[name] =
 loader`.
+
+A kind may offer more than `Kind` asks for: `notes(observations)`, sentences about a run;
+`known_words(scenario)`, a transcript that came with a recording; and `pool` (see `Pools`), an
+analysis that needs many traces at once.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sts_eval.metric import MetricSpec
-from sts_eval.observation import Observation
-from sts_eval.record import Mark, Word
+from sts_eval.observation import Estimate, Observation
+from sts_eval.record import Mark, ScenarioResult, Section, Word
 from sts_eval.registry import RegistryError
 from sts_eval.scenario import Plan, Rendered, Scenario
 from sts_eval.trace import Span, Trace
@@ -73,6 +78,57 @@ class Kind(Protocol):
 
     def marks(self, scenario: Scenario, trace: Trace) -> list[Mark]:
         """What to draw on the timeline besides the spans."""
+        ...
+
+
+@dataclass(frozen=True)
+class PoolItem:
+    """One scored scenario: what a pooled analysis works on. trace: the trace's JSON file."""
+
+    scenario: Scenario
+    trace: Path
+    result: ScenarioResult
+    observations: list[Observation]
+
+
+@dataclass(frozen=True)
+class PoolContext:
+    """What a pooled analysis may depend on besides the traces.
+
+    target: as the target described itself. blocks: the suite's blocks of this kind.
+    """
+
+    seed: int
+    target: dict[str, Any]
+    blocks: Sequence[ScenarioBlock]
+    stimuli: Any
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What a pooled analysis found.
+
+    observations: join the run's and are estimated as its metrics say. estimates: finished ones,
+    with a method and an interval of their own; they stand in place of what observations would
+    give, and gates test their intervals. sections: for the report.
+    """
+
+    observations: list[Observation] = field(default_factory=list)
+    estimates: list[Estimate] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+
+
+@runtime_checkable
+class Pools(Protocol):
+    """A kind with a pooled analysis: trained probes, matching, operating curves."""
+
+    name: str
+
+    def pool(self, items: Sequence[PoolItem], context: PoolContext) -> Pooled:
+        """Called once per run with all scored scenarios of the kind, errors included.
+
+        What it raises is reported as a failure of the harness; the run is not lost.
+        """
         ...
 
 

@@ -124,6 +124,8 @@ def overall(record: RunRecord, rows: list[GateRow]) -> Overall:
         return Overall("inconclusive", "Unfinished", sentence)
     if record.exit_code == EXIT_TARGET_FAILED:
         sentence = f"The target or the harness failed in {broken:,} of {said}."
+        if record.failures:
+            sentence = f"{_capital(record.failures[0])}." + (f" {sentence}" if broken else "")
         return Overall("error", "Error", sentence)
     verdict = _by_gates(rows, said)
     if not broken:

@@ -75,6 +75,11 @@ class MetricSection:
     missing: list[str] = field(default_factory=list)
 
     @property
+    def measured(self) -> bool:
+        """Whether there is a value, be it without observations (a pooled estimate)."""
+        return any(row.value_pct is not None for row in self.rows)
+
+    @property
     def undecided(self) -> bool:
         """Whether a gate on it failed or is inconclusive."""
         return any(outcome is not Outcome.PASS for outcome in self.outcomes)

@@ -21,6 +21,7 @@ from sts_eval.report.findings import Findings
 from sts_eval.report.gates import GateRow, gate_rows, is_share, overall
 from sts_eval.report.metrics import metric_anchor, metric_sections, missing_reasons
 from sts_eval.report.page import render
+from sts_eval.report.sections import section_views
 from sts_eval.trace import write_text_atomic
 
 FILE_NAME = "report.html"
@@ -94,6 +95,7 @@ def build_report(record: RunRecord, run_dir: Path, budget: Budget | None = None)
             if each.status == "error"
         ],
         "metrics": metric_sections(record, evidence.links),
+        "sections": section_views(record.sections, evidence.links),
         "evidence": evidence,
         "index": filter_index(evidence.cards, findings.values),
         "conditions": _filter_choices(record),
@@ -162,6 +164,9 @@ def _missing(record: RunRecord, findings: Findings) -> list[MissingRow]:
     rows = []
     for name, spec in findings.specs.items():
         own = [each for each in record.observations if each.metric == name]
+        if name in record.pooled:
+            rows += _missing_pooled(record, name, spec.title)
+            continue
         counts = {status: sum(each.status is status for each in own) for status in Status}
         if not own or counts[Status.MEASURED] < len(own):
             rows.append(
@@ -175,6 +180,23 @@ def _missing(record: RunRecord, findings: Findings) -> list[MissingRow]:
                 )
             )
     return rows
+
+
+def _missing_pooled(record: RunRecord, name: str, title: str) -> list[MissingRow]:
+    """A pooled estimate without a value, or with cases that it had to leave out."""
+    whole = [each for each in record.estimates if each.metric == name and not each.slice]
+    return [
+        MissingRow(
+            title=title,
+            anchor=f"#{metric_anchor(name)}",
+            n=each.n,
+            n_unmeasured=each.n_unmeasured,
+            n_error=each.n_error,
+            reasons=[each.reason] if each.reason else [],
+        )
+        for each in whole[:1]
+        if each.value is None or each.n_unmeasured or each.n_error
+    ]
 
 
 def _filter_choices(record: RunRecord) -> list[tuple[str, list[str]]]:
