@@ -43,6 +43,8 @@ def junit_xml(record: RunRecord) -> str:
         case.set("time", f"{item.seconds:.3f}")
         if item.status == "error":
             _child(case, "error", item.error, type="target")
+        if item.status == "skipped":
+            _child(case, "skipped", item.error, type="option")
         scenarios.append(case)
     harness = []
     for index, failure in enumerate(record.failures):
@@ -64,7 +66,7 @@ def junit_xml(record: RunRecord) -> str:
             tests=str(len(cases)),
             failures=str(sum(case.find("failure") is not None for case in cases)),
             errors=str(sum(case.find("error") is not None for case in cases)),
-            skipped="0",
+            skipped=str(sum(case.find("skipped") is not None for case in cases)),
         )
         suite.extend(cases)
     ET.indent(root)

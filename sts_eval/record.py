@@ -44,6 +44,7 @@ class Mark(_Part):
 class ScenarioResult(_Part):
     """One scenario as scored; `trace` is the path of the trace JSON inside the run folder.
 
+    status: "skipped": the target lacks what the scenario asks for; `error` says what.
     conditions: what was varied, for tables and slices ({"voice": "af_nova", "snr_db": "10"}).
     user_text: what the user says; agent_text: the agent's own text stream ("" if it has none).
     """
@@ -51,7 +52,7 @@ class ScenarioResult(_Part):
     id: str
     kind: str
     title: str
-    status: Literal["ok", "error"]
+    status: Literal["ok", "skipped", "error"]
     error: str = ""
     conditions: dict[str, str] = {}
     trace: str

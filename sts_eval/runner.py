@@ -117,7 +117,7 @@ def _save_failure(traces: Path, plan: RunPlan, suite: Suite, job: Job, done: Don
         rendered = unrendered(job.plan)
     meta = TraceMeta(
         schema=SCHEMA,
-        scenario=rendered.scenario.model_dump(mode="json"),
+        scenario=rendered.as_json(),
         clock="lockstep",
         seed=plan.seed,
         status="error",

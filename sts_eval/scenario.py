@@ -6,12 +6,13 @@ and each plan is rendered only when it runs. Rendering is deterministic: same re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from sts_eval.options import checked, described
 from sts_eval.target import Samples
 from sts_eval.trace import Span, TraceEvent, silence
 from sts_eval.units import FRAME_SAMPLES
@@ -42,6 +43,7 @@ class Scenario(BaseModel):
     turn_end_s: end of the user's speech: the origin of every response latency.
     listen_s: how long after turn_end_s an answer counts.
     expected: what a right answer holds (kind, answer, key ...), if known.
+    options: what the target is asked for besides listening, as JSON (`sts_eval.options`).
     cluster: label of the group of scenarios that are not independent of this one.
     """
 
@@ -57,6 +59,7 @@ class Scenario(BaseModel):
     turn_end_s: float
     listen_s: float
     expected: dict[str, Any] = {}
+    options: dict[str, Any] = {}
 
 
 def unrendered(plan: Plan) -> Rendered:
@@ -78,8 +81,19 @@ class Rendered:
     """A scenario and its user track, float32 [S] at 24 kHz, S a whole number of frames.
 
     hear: a reactive user that writes into the track as it hears the agent (`sts_eval.user`).
+    options: what the target is asked for and is no JSON (`agent_prefix`); joins the scenario's.
     """
 
     scenario: Scenario
     user: Samples
     hear: Callable[[int, Samples], Sequence[TraceEvent]] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def asked(self) -> dict[str, Any]:
+        """All options, checked. Raises ValueError when one is not what its name promises."""
+        return checked({**self.scenario.options, **self.options})
+
+    def as_json(self) -> dict[str, Any]:
+        """The scenario as a trace stores it, with all that was asked for."""
+        stored: dict[str, Any] = self.scenario.model_dump(mode="json")
+        return stored | {"options": described(self.asked())}

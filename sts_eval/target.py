@@ -39,6 +39,11 @@ class TargetError(Exception):
     report."""
 
 
+class UnsupportedOptionError(TargetError):
+    """The scenario asks for an option that the target does not have (`sts_eval.options`); the
+    scenario is not measured, and the message is the reason."""
+
+
 class MissingDependencyError(TargetError):
     """An optional package is not installed; the message holds the install line."""
 
@@ -85,11 +90,14 @@ class SessionSetup:
     scenario: what the harness knows of the scenario (user spans, expected answer), for the scripted
         fake and the fault wrappers alone. A real target must not read it; it is never sent over a
         wire.
+    options: what the scenario asks of the target, e.g. its temperature (`sts_eval.options`); only
+        options that the target says it honours ever get here.
     """
 
     seed: int = 0
     scenario_id: str = ""
     scenario: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Session(Protocol):
@@ -116,7 +124,10 @@ class PacedSession(Session, Protocol):
 
 @runtime_checkable
 class Target(Protocol):
-    """A speech-to-speech system under test."""
+    """A speech-to-speech system under test.
+
+    A target that honours options (`sts_eval.options`) also has `options: frozenset[str]`.
+    """
 
     name: str
     clock: ClockKind

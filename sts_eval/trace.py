@@ -59,7 +59,8 @@ class TraceMeta(BaseModel):
         where nothing was played (lockstep only, else empty).
     open_wall_ms: time to open the session; cold: whether it was the target's first session.
     status: "ok", or "error" with `error` saying why; an error trace holds what was recorded until
-    then.
+        then. "skipped": the target lacks what the scenario asks for, which `error` names; not
+        measured.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -67,7 +68,7 @@ class TraceMeta(BaseModel):
     scenario: dict[str, Any]
     clock: ClockKind
     seed: int
-    status: Literal["ok", "error"] = "ok"
+    status: Literal["ok", "skipped", "error"] = "ok"
     error: str = ""
     seconds: float = 0.0
     events: list[TraceEvent] = []

@@ -16,8 +16,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from sts_eval.observation import Observation
-from sts_eval.probes import KINDS, Evidence
+from sts_eval.observation import Observation, Status
+from sts_eval.probes import KINDS, Evidence, Kind
 from sts_eval.record import Mark, ScenarioResult, Word
 from sts_eval.scenario import Scenario
 from sts_eval.trace import Span, Trace, TraceError, load_trace
@@ -68,7 +68,8 @@ def _collect(results: Iterable[Scored], on_scored: Callable[[], None]) -> list[S
 def score_trace(path: Path, judges: JudgeNames) -> Scored:
     """One trace: what the judges hear on it, then the observations of its kind."""
     trace = load_trace(path)
-    recorded = {key: trace.meta.scenario.get(key) for key in Scenario.model_fields}
+    stored = trace.meta.scenario
+    recorded = {key: stored[key] for key in Scenario.model_fields if key in stored}
     try:
         scenario = Scenario.model_validate(recorded)
         kind = KINDS[scenario.kind]()
@@ -79,8 +80,26 @@ def score_trace(path: Path, judges: JudgeNames) -> Scored:
     heard = listen(trace, judges, words) if trace.meta.status == "ok" else Evidence(())
     return Scored(
         _result(path, scenario, trace, heard, kind.marks(scenario, trace)),
-        kind.score(scenario, trace, heard),
+        _observations(kind, scenario, trace, heard),
     )
+
+
+def _observations(
+    kind: Kind, scenario: Scenario, trace: Trace, heard: Evidence
+) -> list[Observation]:
+    """What the kind makes of a trace; where the target lacks an option, nothing was measured."""
+    if trace.meta.status != "skipped":
+        return kind.score(scenario, trace, heard)
+    # a kind scores a failed scenario as one error for each metric it would have had: these are
+    failed = Trace(
+        meta=trace.meta.model_copy(update={"status": "error"}), user=trace.user, agent=trace.agent
+    )
+    return [
+        item.model_copy(
+            update={"status": Status.UNMEASURED, "value": None, "reason": trace.meta.error}
+        )
+        for item in kind.score(scenario, failed, heard)
+    ]
 
 
 def listen(trace: Trace, judges: JudgeNames, words: tuple[Word, ...] | None = None) -> Evidence:

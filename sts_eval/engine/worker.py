@@ -16,9 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from sts_eval.clock import Recording, drive_lockstep, drive_paced, new_recording
+from sts_eval.options import require
 from sts_eval.probes import KINDS, Kind, PlanContext, derive_seed
 from sts_eval.scenario import Plan, Rendered, unrendered
-from sts_eval.target import PacedSession, SessionSetup, Target, TargetError
+from sts_eval.target import (
+    PacedSession,
+    SessionSetup,
+    Target,
+    TargetError,
+    UnsupportedOptionError,
+)
 from sts_eval.trace import SCHEMA, Trace, TraceMeta, save_trace
 from sts_eval.units import SAMPLE_RATE_HZ
 
@@ -78,7 +85,9 @@ class _Worker:
             self.context = PlanContext(Stimuli.load(folder), self.config.seed, self.config.cluster)
         if plan.kind not in self.kinds:
             self.kinds[plan.kind] = KINDS[plan.kind]()
-        return self.kinds[plan.kind].render(plan, self.context)
+        rendered = self.kinds[plan.kind].render(plan, self.context)
+        rendered.asked()  # a scenario that asks for nonsense has failed, not the target
+        return rendered
 
     def ready_target(self) -> Target:
         """The target, built on first use; the time it took goes to the first session."""
@@ -102,7 +111,7 @@ class _Worker:
         seed = derive_seed(self.config.seed, job.plan.id)
         meta = TraceMeta(
             schema=SCHEMA,
-            scenario=rendered.scenario.model_dump(mode="json"),
+            scenario=rendered.as_json(),
             clock="lockstep",
             seed=seed,
             seconds=rendered.user.size / SAMPLE_RATE_HZ,
@@ -114,6 +123,8 @@ class _Worker:
                 meta.status, meta.error = "error", unusable
             else:
                 self._drive(rendered, meta, recording)
+        except UnsupportedOptionError as error:
+            meta.status, meta.error = "skipped", str(error)
         except TargetError as error:
             meta.status, meta.error = "error", f"target: {error}"
         except Exception as error:  # whatever a target raises is its failure, not the harness's
@@ -133,7 +144,9 @@ class _Worker:
     def _drive(self, rendered: Rendered, meta: TraceMeta, recording: Recording) -> None:
         target = self.ready_target()
         meta.clock = target.clock
-        setup = SessionSetup(meta.seed, rendered.scenario.id, meta.scenario)
+        asked = rendered.asked()
+        require(target, asked)
+        setup = SessionSetup(meta.seed, rendered.scenario.id, meta.scenario, asked)
         started = time.perf_counter()
         session = target.open(setup)
         self.sessions += 1

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from sts_eval.audio import rms_dbfs
+from sts_eval.options import honoured_by
 from sts_eval.target import Emission, Samples, Session, SessionSetup, Target, TargetError
 from sts_eval.targets.fakes import reply_audio
 from sts_eval.trace import silence
@@ -32,6 +33,11 @@ class Fault:
             raise TargetError(f"the fault {self.fault!r} needs a lockstep target")
         self.inner = inner
         self.name = f"{self.fault}+{inner.name}"
+
+    @property
+    def options(self) -> frozenset[str] | None:
+        """Those of the inner target."""
+        return honoured_by(self.inner)
 
     def describe(self) -> dict[str, Any]:
         """The inner target's description and the fault's name and settings."""

@@ -7,7 +7,6 @@ program is started without a shell, in its own process group, which is killed wh
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import shlex
@@ -18,7 +17,7 @@ import time
 from typing import IO, Any
 
 from sts_eval.target import Emission, Samples, SessionSetup, TargetError
-from sts_eval.targets.wire import Unpacker, pack, pack_frame, pack_setup, to_emission
+from sts_eval.targets.wire import Unpacker, check_ready, pack, pack_frame, pack_setup, to_emission
 
 READ_BYTES = 1 << 16
 STDERR_CHARS = 2000
@@ -33,6 +32,7 @@ class ProcessTarget:
     """
 
     clock = "lockstep"
+    options = None  # the program says so itself
 
     def __init__(self, command: str, timeout_s: float = 30.0, cwd: str | None = None) -> None:
         self._argv = shlex.split(str(command))
@@ -59,7 +59,7 @@ class ProcessSession:
     def __init__(
         self, argv: list[str], cwd: str | None, timeout_s: float, setup: SessionSetup
     ) -> None:
-        self._timeout_s = timeout_s
+        self._timeout_s, self._setup = timeout_s, setup
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives with the session
         try:
             self._process = subprocess.Popen(
@@ -109,7 +109,7 @@ class ProcessSession:
                 kind, payload = self._pending.pop(0)
                 if kind == until:
                     if kind == "R":
-                        _check_ready(payload)
+                        check_ready(payload, self._setup)
                     return answer
                 answer.append((kind, payload))
                 if kind == "X":
@@ -156,10 +156,3 @@ class ProcessSession:
         for stream in (self._stdin, self._stdout, self._stderr):
             with contextlib.suppress(OSError):
                 stream.close()
-
-
-def _check_ready(payload: bytes) -> None:
-    try:
-        json.loads(payload or b"{}")
-    except ValueError as error:
-        raise TargetError(f"the R message is not JSON: {error}") from error

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from sts_eval.target import Emission, Samples, SessionSetup, TargetError
-from sts_eval.targets.wire import Unpacker, pack, pack_frame, pack_setup, to_emission
+from sts_eval.targets.wire import Unpacker, check_ready, pack, pack_frame, pack_setup, to_emission
 from sts_eval.units import FRAME_S
 
 READ_BYTES = 1 << 16
@@ -28,6 +28,7 @@ class TcpTarget:
     """
 
     clock = "paced"
+    options = None  # the server says so itself
 
     def __init__(self, port: int, host: str = "127.0.0.1", timeout_s: float = 10.0) -> None:
         self._address = (str(host), int(port))
@@ -55,7 +56,7 @@ class TcpSession:
 
     def __init__(self, link: socket.socket, setup: SessionSetup, timeout_s: float) -> None:
         self._link = link
-        self._timeout_s = timeout_s
+        self._timeout_s, self._setup = timeout_s, setup
         self._lock = threading.Lock()
         self._arrived: list[tuple[float, str, bytes]] = []
         self._failure: TargetError | None = None
@@ -120,6 +121,7 @@ class TcpSession:
                     raise TargetError("the server closed the connection")
                 for kind, payload in unpacker.feed(data):
                     if kind == "R":
+                        check_ready(payload, self._setup)
                         self._ready.set()
                         continue
                     with self._lock:

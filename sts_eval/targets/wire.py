@@ -6,11 +6,15 @@ n-1 bytes of payload. Audio is mono float32 little-endian at 24 kHz.
     harness -> program                         program -> harness
     S  setup, JSON {"protocol": 1, "seed",     R  ready, JSON {"name": ...}: once, after S
        "scenario_id", "sample_rate_hz",        A  audio, any number of samples
-       "frame_samples"}                        T  text the agent says, UTF-8
+       "frame_samples", "options"}             T  text the agent says, UTF-8
     A  one frame of the user: 1920 samples     E  event, JSON {"name": ..., "data": {...}}
     C  close                                   F  flush: drop audio that is queued but not played
                                                D  done with this frame (lockstep only)
                                                X  failure, UTF-8 message: the scenario is an error
+
+S has "options" only where the scenario asks for some (`sts_eval.options`); audio among them is
+{"f4le_base64": "..."}, little-endian float32. R then lists those that the program honours,
+{"options": [names]}; a scenario that asks for another one is not measured.
 
 Over stdin/stdout (`process`) the program answers every A with any messages and then one D. Over a
 socket (`tcp`) there is no D: messages may come at any time.
@@ -24,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from sts_eval.options import refuse_missing, to_wire
 from sts_eval.target import Emission, Samples, SessionSetup, TargetError, TargetEvent
 from sts_eval.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
 
@@ -39,14 +44,29 @@ def pack(kind: str, payload: bytes = b"") -> bytes:
 
 def pack_setup(setup: SessionSetup) -> bytes:
     """The S message that opens a session."""
-    body = {
+    body: dict[str, Any] = {
         "protocol": PROTOCOL,
         "seed": setup.seed,
         "scenario_id": setup.scenario_id,
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "frame_samples": FRAME_SAMPLES,
     }
+    if setup.options:
+        body["options"] = to_wire(setup.options)
     return pack("S", json.dumps(body).encode())
+
+
+def check_ready(payload: bytes, setup: SessionSetup) -> None:
+    """Check the R message of a program that was sent `setup`.
+
+    Raises TargetError on garbage, UnsupportedOptionError when it does not honour an option.
+    """
+    try:
+        body: Any = json.loads(payload or b"{}")
+        honoured = {str(name) for name in body.get("options") or ()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise TargetError(f"the R message is not JSON: {error}") from error
+    refuse_missing(setup.options, honoured)
 
 
 def pack_frame(frame: Samples) -> bytes:
