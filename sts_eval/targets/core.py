@@ -49,7 +49,6 @@ def apply_tone(
     Raises MissingDependencyError when the vocoder is not installed, ValueError on another tone.
     """
     from sts_core.data.prosody import apply_tone as transform
-
     from sts_core.hf import MissingExtraError
 
     try:
