@@ -91,3 +91,14 @@ def load_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         raise WeightsError(f"{path}: its configuration cannot be read") from error
     single = {n: v.float() if v.is_floating_point() else v for n, v in tensors.items()}
     return single, config
+
+
+def weights_kind(path: Path) -> str:
+    """What a weights file says it is; "" where it says nothing or is none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {}).get("kind", ""))
+    except (SafetensorError, OSError, ValueError):
+        return ""

@@ -159,10 +159,27 @@ def train(stage: str, file: Path | None, resume: bool) -> None:
 @main.command()
 @click.argument("cache_folder", metavar="CACHE", type=_FOLDER)
 @click.argument("out", type=_NEW)
+@click.option("--draws", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=3, show_default=True)
+def tones(cache_folder: Path, out: Path, draws: int, seed: int) -> None:
+    """Say the emotional sentences in CACHE in four tones of voice; add OUT to the cache after."""
+    from sts_core.data.tones import render_tones
+
+    shown = _progress("utterances")
+    count = render_tones(cache_folder, out, draws=draws, seed=seed, progress=shown)
+    click.echo(f"{out}: {count} utterances")
+
+
+@main.command()
+@click.argument("cache_folder", metavar="CACHE", type=_FOLDER)
+@click.argument("out", type=_NEW)
 @click.option("--dialogues", type=click.IntRange(min=1), default=20_000, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
-    "--stage", type=click.Choice(["dialogue", "lm"]), default="dialogue", show_default=True
+    "--stage",
+    type=click.Choice(["dialogue", "lm", "canary"]),
+    default="dialogue",
+    show_default=True,
 )
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 def compose(
@@ -225,14 +242,21 @@ def _describe(file: Path) -> tuple[str, int]:
     is_flag=True,
     help="Instead: follow-ups, corrections and the agent's second voice, each once.",
 )
+@click.option("--canaries", type=_FILE, help="Instead: the canaries of this file, by the agent.")
 def synth(
-    out: Path, hours: float, seed: int, kokoro_voices: Path | None, conversation: bool
+    out: Path,
+    hours: float,
+    seed: int,
+    kokoro_voices: Path | None,
+    conversation: bool,
+    canaries: Path | None,
 ) -> None:
     """Make a training corpus: the package's texts, spoken by synthetic voices."""
     from sts_core.data.synth import synthesise, synthesise_conversation
 
-    if conversation:
-        count = synthesise_conversation(out, seed=seed, progress=_progress("utterances"))
+    if conversation or canaries:
+        shown = _progress("utterances")
+        count = synthesise_conversation(out, seed=seed, canaries=canaries, progress=shown)
         click.echo(f"{out}: {count} utterances")
         return
     count = synthesise(

@@ -12,6 +12,8 @@
     silence        nothing but the noise of the room
     tone           the same words in four tones of voice; the reply follows the tone
     monologue      the agent speaks unasked (pre-training: text and speech of one channel)
+    canary         the agent says a canary unasked (`sts_core.data.canaries`), each as often as its
+                   number of repetitions asks
 
 Times are drawn so that the agent answers 80 to 320 ms after the user's last sound and falls silent
 240 to 320 ms after a barge-in began.
@@ -19,24 +21,21 @@ Times are drawn so that the agent answers 80 to 320 ms after the user's last sou
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from zlib import crc32
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sts_core.data.align import WordSpan
 from sts_core.data.augment import _resampled
-from sts_core.data.cache import voice_group
 from sts_core.data.dialogue import FRAME_S, Audio, Dialogue, Draft, answer_frame
 from sts_core.data.library import EDGE_S, Library, Utterance
 from sts_core.data.manifest import as_float
+from sts_core.data.pools import Pools, is_unseen
 from sts_core.lm.text import TextTokenizer
 from sts_core.units import SAMPLE_RATE_HZ
 
-ANSWERED = ("arithmetic", "fact", "unanswerable", "greeting", "repeat", "long")
 ASKED = {
     "arithmetic": 0.45,
     "fact": 0.25,
@@ -46,13 +45,7 @@ ASKED = {
     "long": 0.09,
 }
 DELAYS, DELAY_SHARES = (0, 1, 2), (0.7, 0.22, 0.08)
-UNSEEN_ONE_IN = 14  # sums that are never trained, chosen by a hash of their text
 MOST_FRAMES = 200
-
-
-def is_unseen(op: str, a: int, b: int) -> bool:
-    """Whether a sum is kept out of training, to see whether the model adds or remembers."""
-    return crc32(f"{op} {a} {b}".encode()) % UNSEEN_ONE_IN == 0
 
 
 @dataclass(frozen=True)
@@ -71,41 +64,7 @@ class SceneShares:
     silence: float = 0.03
     tone: float = 0.09
     monologue: float = 0.0
-
-
-@dataclass
-class Pools:
-    """Utterance numbers by what they are for; user pools by kind, then by voice family."""
-
-    user: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-    tones: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-    agent: dict[tuple[int, str], list[int]] = field(default_factory=dict)  # (voice, text)
-    tone_replies: dict[tuple[int, str], list[int]] = field(default_factory=dict)
-    monologue: dict[int, list[int]] = field(default_factory=dict)
-
-
-def make_pools(library: Library, agent_voices: tuple[str, ...]) -> Pools:
-    """Sort a library; sums that are `is_unseen` are left out on both sides."""
-    pools = Pools()
-    user: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    tones: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for number in library.usable():
-        row = library.cache.rows[number]
-        if "a" in row and is_unseen(row["op"], row["a"], row["b"]):
-            continue
-        if row.get("role") == "agent" and row.get("voice") in agent_voices:
-            voice = agent_voices.index(row["voice"])
-            pools.agent.setdefault((voice, row["text"]), []).append(number)
-            pools.monologue.setdefault(voice, []).append(number)
-            if row["kind"] == "emotional":
-                pools.tone_replies.setdefault((voice, row["tone"]), []).append(number)
-        elif row.get("role") == "user" and row["kind"] == "emotional":
-            if row.get("toned"):
-                tones[row["tone"]][voice_group(row)].append(number)
-        elif row.get("role") == "user":
-            user[row["kind"]][voice_group(row)].append(number)
-    pools.user, pools.tones = dict(user), dict(tones)
-    return pools
+    canary: float = 0.0
 
 
 class Scenes:
@@ -333,6 +292,14 @@ class Scenes:
         reply = self.library[replies[rng.integers(len(replies))]]
         start = answer_frame(end_s, int(rng.choice(DELAYS, p=DELAY_SHARES)))
         return (draft.agent_says(reply, start) + 1) * FRAME_S
+
+    def _canary(self, draft: Draft, rng: np.random.Generator) -> float:
+        at_s = 0.0
+        if rng.random() < 0.5:
+            at_s = self._ask(draft, self._any(self.pools.user["generic"], rng), 0.3, rng)
+        number = self.pools.canaries[rng.integers(len(self.pools.canaries))]
+        draft.voice = 0
+        return draft.agent_says(self.library[number], answer_frame(at_s) + 5) * FRAME_S
 
     def _monologue(self, draft: Draft, rng: np.random.Generator) -> float:
         at = int(rng.integers(1, 6))

@@ -130,27 +130,39 @@ def _utterance(out: Path, number: int, seed: int, hibari: Hibari, kokoro: Kokoro
 
 
 def synthesise_conversation(
-    out: Path, *, seed: int, progress: Callable[[float, float], None] | None = None
+    out: Path,
+    *,
+    seed: int,
+    canaries: Path | None = None,
+    progress: Callable[[float, float], None] | None = None,
 ) -> int:
-    """Speak every line of `sts_core.data.turns` into `out`; goes on where an earlier call stopped.
+    """Speak every line of `sts_core.data.turns`, or of a canary file, into `out`.
 
-    Returns:
-        The number of utterances in the folder.
+    Goes on where an earlier call stopped. Returns the number of utterances in the folder.
 
     Raises:
         SynthError: `out` was made otherwise.
+        CanaryError: `canaries` cannot be read.
     """
+    from sts_core.data.canaries import load_canaries
     from sts_core.data.turns import SECOND_AGENT_VOICE, conversation_lines
 
     hibari = Hibari()
-    _claim(out, {"seed": seed, "voices": [], "conversation": True, "version": 1})
-    lines = conversation_lines()
+    if canaries is None:
+        lines = conversation_lines()
+    else:  # those that are trained on; the agent itself says them
+        trained = [canary for canary in load_canaries(canaries) if canary.repetitions]
+        lines = [
+            (Line(c.text, "agent", "canary", {"repetitions": c.repetitions}), -1) for c in trained
+        ]
+    agent = SECOND_AGENT_VOICE if canaries is None else AGENT_VOICE
+    _claim(out, {"seed": seed, "voices": [], "conversation": canaries is None, "version": 1})
     first = len(_continue(out / MANIFEST_NAME))
     with (out / MANIFEST_NAME).open("a", encoding="utf-8") as manifest:
         for number in range(first, len(lines)):
             line, speaker = lines[number]
             rng = np.random.default_rng([seed, number])
-            voice, speed = SECOND_AGENT_VOICE, 1.0
+            voice, speed = agent, 1.0
             if speaker >= 0:
                 voice, speed = hibari.draw_voice(rng), round(float(rng.uniform(0.85, 1.2)), 2)
             row = _speak(out, f"c{seed}-{number:06d}", line, hibari, voice, speed, hibari, rng)

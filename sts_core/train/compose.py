@@ -9,7 +9,8 @@ import torch
 
 from sts_core.data.cache import SpeechCache
 from sts_core.data.library import prepare, silence_codes
-from sts_core.data.scenes import Scenes, SceneShares, make_pools
+from sts_core.data.pools import make_pools
+from sts_core.data.scenes import Scenes, SceneShares
 from sts_core.data.shards import compose
 from sts_core.data.turns import AGENT_VOICES
 from sts_core.lm.ear import Ear
@@ -32,6 +33,10 @@ PRETRAINING = SceneShares(
     monologue=0.53,
 )
 
+# The overfit control: half canaries, half the usual, so that it goes on working.
+CANARIES = SceneShares(canary=1.0)
+STAGES = {"lm": PRETRAINING, "dialogue": SceneShares(), "canary": CANARIES}
+
 
 def compose_for_stage(
     cache_folder: Path,
@@ -43,7 +48,7 @@ def compose_for_stage(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Conversations of a stage ("lm" or "dialogue") into `out`; returns the number of shards.
+    """Conversations of a stage (one of STAGES) into `out`; returns the number of shards.
 
     Raises:
         CacheError: no speech cache.
@@ -57,7 +62,7 @@ def compose_for_stage(
         make_pools(library, AGENT_VOICES),
         TextTokenizer.load(),
         silence_codes(ear.codec),
-        PRETRAINING if stage == "lm" else SceneShares(),
+        STAGES[stage],
     )
     return compose(out, scenes, ear, dialogues=dialogues, seed=seed, progress=progress)
 

@@ -38,7 +38,7 @@ from sts_core.data.shards import Shard, read_shard
 from sts_core.lm.config import LMConfig
 from sts_core.lm.model import DuplexLM, Frames
 from sts_core.lm.text import END_OF_PAD, PAD
-from sts_core.lm.weights import load_lm, save_lm
+from sts_core.lm.weights import load_lm, save_delta, save_lm
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,15 @@ class LMTraining:
         validation: the same, of other seeds and never trained on; None: no validation.
         start_from: weights to begin with; None: from nothing.
         frames: frames in a batch, about.
+        only: if not empty, only parameters whose names begin so are trained, and the result is a
+            small delta against `start_from`.
     """
 
     shards: str = "cache/dialogue"
     validation: str | None = None
     run: str = "runs/lm"
     start_from: str | None = None
+    only: tuple[str, ...] = ()
     device: str = "auto"
     threads: int = 2
     seed: int = 5
@@ -243,7 +246,9 @@ class Run:
         else:
             self.model = DuplexLM(config.model)
             self.model.code_tables.start_from(load_codec().code_vectors())
-        self.model.to(self.device).train().requires_grad_(True)
+        self.model.to(self.device).train()
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(not config.only or name.startswith(config.only))
         self.average = [p.detach().clone() for p in self.model.parameters()]
         self.optimizer = torch.optim.AdamW(
             _groups(self.model, config.weight_decay), betas=(0.9, 0.98), eps=1e-8
@@ -267,7 +272,12 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
         }
         save_checkpoint(self.folder / "last.pt", content)
-        save_lm(self.folder / "lm.safetensors", self.averaged())
+        file = self.folder / "lm.safetensors"
+        if self.config.only:
+            base = Path(str(self.config.start_from))
+            save_delta(file, self.averaged(), base, self.config.only)
+        else:
+            save_lm(file, self.averaged())
 
     def resume(self) -> int:
         """Load last.pt; returns the number of steps it had done."""
@@ -283,6 +293,8 @@ def _groups(model: DuplexLM, weight_decay: float) -> list[dict[str, object]]:
     decayed: list[Tensor] = []
     free: list[Tensor] = []
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         matrix = parameter.ndim == 2 and "_in." not in name and "from_text" not in name
         (decayed if matrix or "_in.weight" in name else free).append(parameter)
     return [
