@@ -37,6 +37,7 @@ EXPECTED: dict[str, frozenset[str]] = {
         {"yield_within_500ms_rate", "yield_within_1s_rate", "yield_within_2s_rate"}
     ),
     "yields_to_everything": frozenset({"selectivity_rate"}),
+    "resumes_dropped": frozenset({"resumed_dropped_rate"}),
     "slow": frozenset({"missed_deadline_ratio"}),
 }
 

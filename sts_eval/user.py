@@ -1,17 +1,19 @@
-"""A user who reacts: an event whose time depends on what the agent does.
+"""A user who reacts: events whose times depend on what the agent does.
 
-A `ReactiveUser` hears each agent frame after it has been played and places one event on the user's
-track: `at_s` after the agent's first audible 10 ms block (at or above -50 dBFS) that begins at or
-after `from_s`, to the sample, though never before the next frame: a user cannot speak in the past.
-Without `after_agent` the event lies `at_s` after the start of the track. Deterministic: the same
-agent track gives the same user track.
+A `ReactiveUser` hears each agent frame after it has been played and places its events on the user's
+track, one after the other: each `at_s` after the agent's first audible 10 ms block (at or above -50
+dBFS) that begins at or after `from_s`, for later events at or after the end of the one before; to
+the sample, though never before the next frame: a user cannot speak in the past. Without
+`after_agent` an event lies `at_s` after the start of the track. Deterministic: the same agent track
+gives the same user track.
 
-What it did stands in the trace as one harness event, so that scoring reads true times:
+What it did stands in the trace as harness events, so that scoring reads true times:
 
 - `user_event`: data {event, text, start_s, end_s};
 - `user_event_missed`: data {event, reason}: the agent began too late for the event to fit.
 
-An agent that never speaks leaves neither: the event has not happened.
+An agent that never speaks leaves neither: the event has not happened. After a missed event no
+further one comes.
 """
 
 from __future__ import annotations
@@ -44,24 +46,25 @@ class Cue:
 class ReactiveUser:
     """The user side of one scenario. Holds where it is; make a new one for each run."""
 
-    def __init__(self, track: Samples, cue: Cue, *, from_s: float, room_s: float) -> None:
-        """track: float32 [S], written into. room_s: silence the track must have behind the
+    def __init__(
+        self, track: Samples, cues: Sequence[Cue], *, from_s: float, room_s: float
+    ) -> None:
+        """track: float32 [S], written into. room_s: silence the track must have behind each
         event."""
-        self._track, self._cue = track, cue
+        self._track, self._cues = track, list(cues)
         self._from = seconds_to_samples(from_s)
-        self._last = track.size - cue.audio.size - seconds_to_samples(room_s)
-        self._done = False
+        self._room = seconds_to_samples(room_s)
 
     def hear(self, tick: int, frame: Samples) -> Sequence[TraceEvent]:
         """Hear the agent's frame float32 [1920] of a tick; the event it brought about, if any."""
-        if self._done:
+        if not self._cues:
             return ()
-        anchor = self._agent_onset(tick, frame) if self._cue.after_agent else 0
+        cue = self._cues[0]
+        anchor = self._agent_onset(tick, frame) if cue.after_agent else 0
         if anchor is None:
             return ()
-        self._done = True
         next_frame = (tick + 1) * FRAME_SAMPLES
-        return (self._say(max(anchor + seconds_to_samples(self._cue.at_s), next_frame)),)
+        return (self._say(cue, max(anchor + seconds_to_samples(cue.at_s), next_frame)),)
 
     def _agent_onset(self, tick: int, frame: Samples) -> int | None:
         """First sample of the agent's first audible block that counts, or None."""
@@ -69,12 +72,14 @@ class ReactiveUser:
         loud = starts[(block_dbfs(frame) >= AUDIBLE_DBFS) & (starts >= self._from)]
         return int(loud[0]) if loud.size else None
 
-    def _say(self, start: int) -> TraceEvent:
-        cue = self._cue
-        if start > self._last:
+    def _say(self, cue: Cue, start: int) -> TraceEvent:
+        end = start + cue.audio.size
+        if end + self._room > self._track.size:
+            self._cues.clear()
             reason = "the agent began to speak too late for the event"
             return _event(start, MISSED, {"event": cue.event, "reason": reason})
-        end = start + cue.audio.size
+        self._cues.pop(0)
+        self._from = end
         self._track[start:end] = np.clip(self._track[start:end] + cue.audio, -1.0, 1.0)
         times = {"start_s": start / SAMPLE_RATE_HZ, "end_s": end / SAMPLE_RATE_HZ}
         return _event(start, EVENT, {"event": cue.event, "text": cue.text, **times})

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,42 @@ def redelivered(before: str, after: str) -> bool | None:
     """
     said, again = (_runs(normalise(text)) for text in (before, after))
     return bool(said & again) if said and again else None
+
+
+def dropped_words(said: str, before: str) -> list[str]:
+    """What of a reply was never heard: the words of `said` behind the last one heard before.
+
+    said: the agent's own text of the reply; before: the words heard of it. Both are aligned by
+    their longest common runs (difflib), so that a misheard word does not matter; a run of one word
+    is no evidence. Where nothing aligns, as many words count as heard as were heard.
+    """
+    reply, heard = normalise(said), normalise(before)
+    blocks = SequenceMatcher(None, reply, heard, autojunk=False).get_matching_blocks()
+    ends = [block.a + block.size for block in blocks if block.size >= 2]
+    return reply[max(ends, default=len(heard)) :]
+
+
+def resumed(dropped: Sequence[str], after: str) -> bool | None:
+    """Whether `REDELIVERY_WORDS` words in a row of what was dropped are said after all.
+
+    after: the words heard since the agent fell silent. None when less than that was dropped.
+    """
+    lost = _runs(dropped)
+    return bool(lost & _runs(normalise(after))) if lost else None
+
+
+def speech_of_s(speech: Sequence[Span], event: Span, needed_s: float) -> float | None:
+    """When an end-pointer that waits for `needed_s` of speech would take an event for a barge-in.
+
+    speech: what it takes for speech on the user's track. Seconds from the event's start to the
+    moment at which one stretch of speech, counted from that start on, has lasted `needed_s`; None
+    when none lasts so long within the event.
+    """
+    for span in speech:
+        start_s, end_s = max(span.start_s, event.start_s), min(span.end_s, event.end_s)
+        if end_s - start_s >= needed_s - 1e-9:
+            return start_s + needed_s - event.start_s
+    return None
 
 
 def _runs(words: Sequence[str]) -> set[tuple[str, ...]]:

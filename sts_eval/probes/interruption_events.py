@@ -1,6 +1,7 @@
 """The sounds of the interruption suite's events.
 
 - `barge_in`: a new request (a sum or a fact question) in the user's voice.
+- `correction`: "No, not that one." and, a breath later, the corrected sum in the user's voice.
 - `stop`: a short bid for the floor ("Wait.", "Let me stop you there.").
 - `backchannel`: an acknowledgement ("Uh-huh.").
 - `vocal_tic`: a cough or a hum, synthesised (below); level of the user's speech.
@@ -16,6 +17,7 @@ pitch.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -28,11 +30,14 @@ from sts_eval.units import SAMPLE_RATE_HZ
 
 SIDE_TALK_DB, SIDE_TALK_HZ = -8.0, 2000.0
 BACKGROUND_DB = -15.0
+BREATH_S = 0.2
+_OBJECTS = re.compile(r"\b(no|not|meant)\b", re.IGNORECASE)
 COUGH_BAND_HZ = (400.0, 4000.0)
 
 # event -> stimulus kinds it is taken from; none: synthesised
 EVENTS: dict[str, tuple[str, ...]] = {
     "barge_in": ("arithmetic", "fact"),
+    "correction": ("arithmetic",),
     "stop": ("interruption",),
     "backchannel": ("backchannel",),
     "vocal_tic": (),
@@ -59,6 +64,36 @@ def event_stimulus(event: str, voice: str, turn: int, stimuli: Stimuli, seed: in
     if not fitting:
         raise ValueError(f"the voice {voice!r} has no stimulus for {event}")
     return fitting[turn % len(fitting)].id
+
+
+def correction_stimuli(asked: Stimulus, turn: int, stimuli: Stimuli, seed: int) -> tuple[str, str]:
+    """Ids of the objection and of the corrected sum, both in the voice that asked.
+
+    The corrected sum has the same operation, another answer and, where the stimuli allow it, one
+    operand of the first. Raises ValueError when the voice has no objection or no such sum.
+    """
+    many, voice = len(stimuli.items), (asked.voice,)
+    said = stimuli.pick(kind=("interruption",), voice=voice, per_voice=many, seed=seed)
+    objections = [item for item in said if _OBJECTS.search(item.text)]
+    operands = {asked.fields.get("a"), asked.fields.get("b")}
+    sums = stimuli.pick(kind=EVENTS["correction"], voice=voice, per_voice=many, seed=seed)
+    other = [
+        item
+        for item in sums
+        if item.fields.get("op") == asked.fields.get("op")
+        and item.fields.get("answer") not in (None, asked.fields.get("answer"))
+        and not operands >= {item.fields.get("a"), item.fields.get("b")}
+    ]
+    if not (objections and other):
+        raise ValueError(f"the voice {asked.voice!r} has nothing to correct {asked.id!r} with")
+    near = [i for i in other if operands & {i.fields.get("a"), i.fields.get("b")}] or other
+    return objections[turn % len(objections)].id, near[turn % len(near)].id
+
+
+def correction_audio(objection: Stimulus, corrected: Stimulus) -> Samples:
+    """Objection, a breath, the corrected sum; float32 [N]."""
+    breath = np.zeros(round(BREATH_S * SAMPLE_RATE_HZ), np.float32)
+    return np.concatenate([objection.speech(), breath, corrected.speech()])
 
 
 def event_audio(

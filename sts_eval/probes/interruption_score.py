@@ -17,21 +17,22 @@ from sts_eval.scenario import Scenario
 from sts_eval.trace import Span, Trace, TraceMeta
 from sts_eval.user import EVENT, MISSED
 
-REQUEST, STOP = "barge_in", "stop"
-DIRECTED = (REQUEST, STOP)
+REQUEST, STOP, CORRECTION = "barge_in", "stop", "correction"
+DIRECTED = (REQUEST, STOP, CORRECTION)
 
+_NOT_SPEAKING = "the agent was not speaking when the event began"
 _YIELDS = ((specs.YIELD_500MS, 0.5), (specs.YIELD_1S, 1.0), (specs.YIELD_2S, measure.YIELD_S))
 _OF_BARGE_IN = (*(spec for spec, _ in _YIELDS), specs.YIELD_LATENCY)
-_OF_REQUEST = (specs.NEW_ANSWER, specs.ANSWERED, specs.REDELIVERY)
+_OF_REQUEST = (specs.NEW_ANSWER, specs.ANSWERED, specs.REDELIVERY, specs.RESUMED)
 
 
-def event_span(meta: TraceMeta) -> Span | None:
-    """When the user's event was played, or None when it was not."""
-    for event in meta.events:
-        if event.name == EVENT and event.source == "harness":
-            start_s, end_s = event.data["start_s"], event.data["end_s"]
-            return Span(start_s=start_s, end_s=end_s, label=str(event.data["event"]))
-    return None
+def event_spans(meta: TraceMeta) -> list[Span]:
+    """When the user's events were played; empty when none was."""
+    return [
+        Span(start_s=event.data["start_s"], end_s=event.data["end_s"], label=event.data["event"])
+        for event in meta.events
+        if event.name == EVENT and event.source == "harness"
+    ]
 
 
 def score_event(scenario: Scenario, trace: Trace, heard: Evidence) -> list[Observation]:
@@ -42,18 +43,22 @@ def score_event(scenario: Scenario, trace: Trace, heard: Evidence) -> list[Obser
             observer.error(spec, trace.meta.error or "the scenario failed")
         return observer.made
     stretches = measure.audible_stretches(trace.agent)
-    event = event_span(trace.meta)
+    events = event_spans(trace.meta)
+    event = scenario.conditions["event"]
     if scenario.user_spans:
         _request(observer, heard)
-    if scenario.conditions["event"] in DIRECTED:
-        _floor(observer, [*scenario.user_spans, *([event] if event else [])], stretches)
-    if event is None:
+    if event in DIRECTED:
+        _floor(observer, [*scenario.user_spans, *events], stretches)
+    wanted = int(scenario.conditions.get("barge_ins", "1"))
+    if len(events) < wanted:
         for spec in _of_event(scenario):
             observer.unmeasured(spec, _why_missed(trace.meta))
-    elif scenario.conditions["event"] in DIRECTED:
-        _barge_in(observer, event, stretches, heard)
+    elif event == CORRECTION:
+        _holds_answer(observer, specs.CORRECTED, events[-1], heard)
+    elif event in DIRECTED:
+        _barge_ins(observer, events, stretches, trace.meta, heard)
     else:
-        _selectivity(observer, event, stretches, heard)
+        _selectivity(observer, events[0], stretches, heard)
     return observer.made
 
 
@@ -61,7 +66,10 @@ def _of_event(scenario: Scenario) -> tuple[MetricSpec, ...]:
     """The metrics that an event of this kind can have."""
     event = scenario.conditions["event"]
     if event == REQUEST:
-        return (*_OF_BARGE_IN, *_OF_REQUEST)
+        again = (specs.REPEATED,) if "barge_ins" in scenario.conditions else ()
+        return (*_OF_BARGE_IN, *_OF_REQUEST, *again)
+    if event == CORRECTION:
+        return (specs.CORRECTED,)
     return _OF_BARGE_IN if event == STOP else (specs.SELECTIVITY,)
 
 
@@ -99,22 +107,73 @@ def _floor(observer: Observer, user: list[Span], stretches: list[Span]) -> None:
     observer.value(specs.GAP, 60 * floor.gap_s / floor.total_s)
 
 
-def _barge_in(observer: Observer, event: Span, stretches: list[Span], heard: Evidence) -> None:
-    latency_s = measure.yield_latency_s(event.start_s, stretches)
+def _barge_ins(
+    observer: Observer, events: list[Span], stretches: list[Span], meta: TraceMeta, heard: Evidence
+) -> None:
+    """Each yield; what came of the last request only, since the others were interrupted too."""
+    latencies = [measure.yield_latency_s(event.start_s, stretches) for event in events]
+    for nth, (event, latency_s) in enumerate(zip(events, latencies, strict=True), start=1):
+        which = {"barge_in": str(nth)} if len(events) > 1 else {}
+        _yield(observer, event, latency_s, which)
+    last, latency_s = events[-1], latencies[-1]
+    if len(events) > 1:
+        _every_time(observer, events, latencies)
+    if last.label != REQUEST:
+        return
     if latency_s is None:
-        for spec in _of_event(observer.scenario):
-            observer.unmeasured(spec, "the agent was not speaking when the event began")
+        for spec in _OF_REQUEST:
+            observer.unmeasured(spec, _NOT_SPEAKING)
+        return
+    _new_answer(observer, last, heard)
+    _words(observer, last, heard)
+    _resumed(observer, last, latency_s, meta, heard)
+
+
+def _yield(observer: Observer, event: Span, latency_s: float | None, which: dict[str, str]) -> None:
+    if latency_s is None:
+        for spec in _OF_BARGE_IN:
+            observer.unmeasured(spec, _NOT_SPEAKING)
         return
     evidence = (event.start_s, event.start_s + latency_s)
     for spec, limit_s in _YIELDS:
-        observer.value(spec, float(latency_s <= limit_s), evidence)
+        observer.value(spec, float(latency_s <= limit_s), evidence, **which)
     if latency_s <= measure.YIELD_S:
-        observer.value(specs.YIELD_LATENCY, 1000 * latency_s, evidence)
+        observer.value(specs.YIELD_LATENCY, 1000 * latency_s, evidence, **which)
     else:
         observer.unmeasured(specs.YIELD_LATENCY, "the agent did not yield within 2 s")
-    if event.label == REQUEST:
-        _new_answer(observer, event, heard)
-        _words(observer, event, heard)
+
+
+def _every_time(observer: Observer, events: list[Span], latencies: list[float | None]) -> None:
+    met = [latency_s for latency_s in latencies if latency_s is not None]
+    if len(met) < len(events):
+        return observer.unmeasured(specs.REPEATED, "one of the barge-ins met a silent agent")
+    every = all(latency_s <= measure.KEPT_TALKING_S for latency_s in met)
+    span = (events[0].start_s, events[-1].start_s + met[-1])
+    return observer.value(specs.REPEATED, float(every), span)
+
+
+def _resumed(
+    observer: Observer, event: Span, latency_s: float, meta: TraceMeta, heard: Evidence
+) -> None:
+    """Whether what the yield cut off is said after all, by the agent's own text of it."""
+    spec = specs.RESUMED
+    if latency_s > measure.YIELD_S:
+        return observer.unmeasured(spec, "the agent did not yield within 2 s")
+    if heard.words is None:
+        return observer.unmeasured(spec, heard.asr_error or "no ASR judge ran")
+    fell_silent_s = event.start_s + latency_s
+    texts = [(e.t_s, str(e.data.get("text", ""))) for e in meta.events if e.name == "text"]
+    if not texts:
+        reason = "the target has no text of its own: what it dropped is not known"
+        return observer.unmeasured(spec, reason)
+    said = "".join(text for t_s, text in texts if t_s <= event.start_s)
+    before = " ".join(word.text for word in heard.words if word.start_s < fell_silent_s)
+    after = " ".join(word.text for word in heard.words if word.start_s >= fell_silent_s)
+    found = measure.resumed(measure.dropped_words(said, before), after)
+    if found is None:
+        return observer.unmeasured(spec, "fewer than four words of the reply were dropped")
+    until_s = max([fell_silent_s, *(word.end_s for word in heard.words)])
+    return observer.value(spec, float(found), (fell_silent_s, until_s))
 
 
 def _new_answer(observer: Observer, event: Span, heard: Evidence) -> None:
@@ -135,16 +194,24 @@ def _words(observer: Observer, event: Span, heard: Evidence) -> None:
     before = " ".join(word.text for word in heard.words if word.end_s <= event.start_s)
     after = " ".join(word.text for word in heard.words if word.start_s > event.start_s)
     evidence = (event.end_s, event.end_s + observer.scenario.listen_s)
-    answered = measure.holds_answer(after, observer.scenario.expected)
-    if answered is None:
-        observer.unmeasured(specs.ANSWERED, "no answer that words could show")
-    else:
-        observer.value(specs.ANSWERED, float(answered), evidence)
+    _holds_answer(observer, specs.ANSWERED, event, heard)
     again = measure.redelivered(before, after)
     if again is None:
         observer.unmeasured(specs.REDELIVERY, "fewer than four words before or after the event")
     else:
         observer.value(specs.REDELIVERY, float(again), evidence)
+
+
+def _holds_answer(observer: Observer, spec: MetricSpec, event: Span, heard: Evidence) -> None:
+    """Whether the right answer is heard from the event's start on."""
+    if heard.words is None:
+        return observer.unmeasured(spec, heard.asr_error or "no ASR judge ran")
+    after = " ".join(word.text for word in heard.words if word.start_s > event.start_s)
+    answered = measure.holds_answer(after, observer.scenario.expected)
+    if answered is None:
+        return observer.unmeasured(spec, "no answer that words could show")
+    evidence = (event.end_s, event.end_s + observer.scenario.listen_s)
+    return observer.value(spec, float(answered), evidence)
 
 
 def _selectivity(observer: Observer, event: Span, stretches: list[Span], heard: Evidence) -> None:
@@ -156,7 +223,6 @@ def _selectivity(observer: Observer, event: Span, stretches: list[Span], heard: 
         until_s = event.end_s + measure.STAYED_SILENT_S
         return observer.value(specs.SELECTIVITY, float(silent), (event.start_s, until_s))
     if latency_s is None:
-        reason = "the agent was not speaking when the event began"
-        return observer.unmeasured(specs.SELECTIVITY, reason)
+        return observer.unmeasured(specs.SELECTIVITY, _NOT_SPEAKING)
     evidence = (event.start_s, event.start_s + latency_s)
     return observer.value(specs.SELECTIVITY, float(measure.kept_talking(latency_s)), evidence)

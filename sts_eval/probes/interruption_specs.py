@@ -130,9 +130,63 @@ REDELIVERY = MetricSpec(
     " interrupted.",
     method="1 when four words in a row, heard before the barge-in, are heard again after it. Not"
     " measured where fewer than four words were heard on either side.",
-    limits="It sees repeats only: an agent that takes up the dropped reply where it broke off says"
-    " new words.",
+    limits="It sees repeats only; whether the dropped reply is taken up where it broke off is a"
+    " metric of its own.",
     source="ASR judge on the agent's track",
+)
+RESUMED = MetricSpec(
+    name="resumed_dropped_rate",
+    code=f"{_PURE}:resumed",
+    title="Takes the dropped reply up again",
+    unit="ratio",
+    direction="lower",
+    statistics=("rate",),
+    version=1,
+    min_events=MIN_EVENTS,
+    meaning="The share of new requests after which the agent, having fallen silent, goes on with"
+    " the reply that it had dropped.",
+    method="The agent's own text of the dropped reply, less the words heard of it, is what it never"
+    " said; 1 when four words in a row of that are heard after it fell silent.",
+    limits="Needs a target that sends the text of its reply ahead of its voice; one that plans no"
+    " further than it speaks has dropped nothing that can be known. A rephrased rest is not seen.",
+    source="the agent's text stream; ASR judge on its track",
+)
+CORRECTED = MetricSpec(
+    name="correction_followed_rate",
+    code=f"{_PURE}:holds_answer",
+    title="Correction followed",
+    unit="ratio",
+    direction="higher",
+    statistics=("rate",),
+    version=1,
+    min_events=MIN_EVENTS,
+    meaning='The share of corrections ("No, not that one. What is nine plus four?"), said while'
+    " the agent answers a sum or right after, that are answered with the corrected sum's result.",
+    method="1 when the number is among the words that the ASR judge hears from the start of the"
+    " correction on, else 0.",
+    limits="The correction says the whole sum again: an agent that forgets the first one does as"
+    " well as one that understands what was corrected. Errors of the ASR judge count as its own.",
+    source="ASR judge on the agent's track; answer from the stimulus",
+)
+REPEATED = MetricSpec(
+    name="yields_every_time_rate",
+    code=f"{_PURE}:yield_latency_s",
+    title="Yields every time",
+    unit="ratio",
+    direction="higher",
+    statistics=("rate",),
+    version=1,
+    min_events=MIN_EVENTS,
+    meaning="The share of conversations with two or more barge-ins in which the agent yielded to"
+    " each of them within 1 s.",
+    method="1 when every yield latency is at most 1 s, else 0. Not measured where a barge-in met a"
+    " silent agent, or where the answer to the one before never came.",
+    limits="Later barge-ins hit short answers: an agent that happens to end seems to yield.",
+    origin=_EVENT_START,
+    endpoint=_LAST_SOUND,
+    clock="audio",
+    resolution_ms=10.0,
+    source=_TRACKS,
 )
 OVERLAP = MetricSpec(
     name="overlap_s_per_min",
@@ -165,6 +219,9 @@ INTERRUPTION_METRICS = (
     NEW_ANSWER,
     ANSWERED,
     REDELIVERY,
+    RESUMED,
+    CORRECTED,
+    REPEATED,
     INTERRUPTION,
     OVERLAP,
     GAP,

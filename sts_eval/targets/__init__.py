@@ -56,7 +56,7 @@ TARGETS = Registry(
 FAULTS = Registry(
     "fault",
     [
-        Entry(name, f"{_HERE}.faults:{cls}", summary)
+        Entry(name, f"{_HERE}.{cls if ':' in cls else f'faults:{cls}'}", summary)
         for name, cls, summary in (
             ("late", "Late", "answers `ms` later than the target would"),
             ("jitter", "Jitter", "its audio arrives unevenly: speech stutters"),
@@ -68,6 +68,11 @@ FAULTS = Registry(
             ("drops_frames", "DropsFrames", "some frames of its speech are lost"),
             ("never_yields", "NeverYields", "talks on when the user interrupts"),
             ("yields_to_everything", "YieldsToEverything", "any sound of the user silences it"),
+            (
+                "resumes_dropped",
+                "faults_resume:ResumesDropped",
+                "goes on with the reply that the user had interrupted",
+            ),
             ("slow", "Slow", "each push takes longer than a frame"),
         )
     ],

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -160,21 +161,56 @@ class ScriptedDuplexTarget:
         if event is None:
             raise TargetError("scripted_duplex needs a scenario with an event (kind: interruption)")
         asked_s = setup.scenario["turn_end_s"] if setup.scenario["user_spans"] else None
-        reply = reply_audio(self._speech_s, setup.seed)
+        said = told(self._speech_s, setup.seed)
         quiet_frames = round(self._delay_ms / FRAME_MS)
-        return _DuplexSession(asked_s, reply, quiet_frames, event in ("barge_in", "stop"))
+        return _DuplexSession(
+            asked_s, said, quiet_frames, event in ("barge_in", "stop", "correction")
+        )
 
     def shutdown(self) -> None:
         """Nothing to free."""
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a scripted agent says: a long reply, and a short answer of other words.
+
+    reply, answer: float32 [N] each, with their texts.
+    """
+
+    reply: Samples
+    reply_text: str
+    answer: Samples
+    answer_text: str
+
+
+def told(seconds: float, seed: int) -> Told:
+    """A reply of sentences that do not recur, in one voice of the packaged stimuli."""
+    from sts_eval.stimuli import Stimuli
+
+    items = [item for item in Stimuli.load().items if item.kind == "emotional"]
+    voices = sorted({item.voice for item in items})
+    own = sorted((i for i in items if i.voice == voices[seed % len(voices)]), key=lambda i: i.id)
+    start = seed // len(voices) % len(own)
+    order = [*own[start:], *own[:start]]
+    parts: list[Samples] = []
+    texts: list[str] = []
+    while order and sum(part.size for part in parts) < seconds_to_samples(seconds):
+        item = order.pop(0)
+        parts += [item.speech(), silence(seconds_to_samples(0.12))]
+        texts.append(item.text)
+    if not order:
+        raise TargetError(f"there are not {seconds:g} s of sentences to say")
+    answer = order[-1].speech()[: seconds_to_samples(1.2)]
+    reply = np.concatenate(parts)[: seconds_to_samples(seconds)]
+    return Told(reply, " ".join(texts), answer, order[-1].text)
+
+
 class _DuplexSession:
-    def __init__(
-        self, asked_s: float | None, reply: Samples, quiet_frames: int, yields: bool
-    ) -> None:
+    def __init__(self, asked_s: float | None, said: Told, quiet_frames: int, yields: bool) -> None:
         # what push k returns sounds at tick k+1
         self._reply_at = None if asked_s is None else int(asked_s / FRAME_S) + quiet_frames - 1
-        self._reply, self._quiet_frames, self._yields = reply, quiet_frames, yields
+        self._said, self._quiet_frames, self._yields = said, quiet_frames, yields
         self._tick = 0
         self._queued = 0  # frames that are still to be played
         self._quiet: int | None = None  # frames since the user's barge-in was last heard
@@ -190,15 +226,17 @@ class _DuplexSession:
             self._quiet += 1
             if self._quiet == self._quiet_frames:
                 self._quiet = None
-                return self._say(self._reply[: seconds_to_samples(1.2)])
-        return self._say(self._reply) if tick == self._reply_at else Emission()
+                return self._say(self._said.answer, self._said.answer_text)
+        if tick == self._reply_at:
+            return self._say(self._said.reply, self._said.reply_text)
+        return Emission()
 
     def close(self) -> Emission:
         return Emission()
 
-    def _say(self, speech: Samples) -> Emission:
+    def _say(self, speech: Samples, text: str) -> Emission:
         self._queued = frames_for(speech.size)
-        return Emission(speech)
+        return Emission(speech, text + " ")
 
 
 def reply_audio(seconds: float, seed: int) -> Samples:

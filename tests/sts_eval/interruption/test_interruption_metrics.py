@@ -5,10 +5,13 @@ import pytest
 
 from sts_eval.metrics.interruption import (
     audible_stretches,
+    dropped_words,
     holds_answer,
     kept_talking,
     redelivered,
+    resumed,
     share_floor,
+    speech_of_s,
     stayed_silent,
     yield_latency_s,
 )
@@ -98,3 +101,36 @@ def test_four_words_in_a_row_said_again_are_a_redelivery():
     assert redelivered(before, "Nine. The ocean is deep, most of it.") is False
     assert redelivered(before, "Nine it is") is None
     assert redelivered("", "one two three four five") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "before", "dropped"),
+    [
+        ("He said yes. You came back. It is over.", "he said yes you came", "back it is over"),
+        ("He said yes. You came back. It is over.", "he sad yes you came", "back it is over"),
+        ("one two three four five", "", "one two three four five"),
+        ("one two three four five", "alpha two beta", "four five"),  # no run of two: by count
+        ("one two three", "one two three", ""),
+        ("", "one two", ""),
+    ],
+)
+def test_what_was_dropped_is_what_lies_behind_the_last_words_heard(said, before, dropped):
+    assert dropped_words(said, before) == dropped.split()
+
+
+def test_four_dropped_words_in_a_row_said_later_are_a_resumption():
+    dropped = ["back", "she", "is", "moving", "home", "it", "is", "over"]
+    assert resumed(dropped, "Nine. Back she is moving home.") is True
+    assert resumed(dropped, "Nine. She is moving. It is over.") is False
+    assert resumed(dropped, "") is False
+    assert resumed(dropped[:3], "back she is") is None
+    assert resumed([], "anything at all you like") is None
+
+
+def test_an_end_pointer_waits_for_one_stretch_of_speech():
+    event = span(2.0, 3.0)
+    assert speech_of_s([span(2.1, 2.5)], event, 0.3) == pytest.approx(0.4)
+    assert speech_of_s([span(2.1, 2.3), span(2.4, 2.6)], event, 0.3) is None  # two short ones
+    assert speech_of_s([span(1.0, 4.0)], event, 0.3) == pytest.approx(0.3)  # counted from the start
+    assert speech_of_s([span(2.8, 4.0)], event, 0.3) is None  # what follows is no part of it
+    assert speech_of_s([], event, 0.3) is None

@@ -30,10 +30,10 @@ class SpeaksAt:
         return Emission()
 
 
-def drive(session, cue, *, frames=50, from_s=0.0, room_s=0.5, drive_with=drive_lockstep):
+def drive(session, *cues, frames=50, from_s=0.0, room_s=0.5, drive_with=drive_lockstep):
     user = silence(frames * FRAME_SAMPLES)
     recording = new_recording(user)
-    react = ReactiveUser(user, cue, from_s=from_s, room_s=room_s)
+    react = ReactiveUser(user, cues, from_s=from_s, room_s=room_s)
     drive_with(session, user, recording, lambda: None, react.hear)
     return user, [event for event in recording.events if event.name in (EVENT, MISSED)]
 
@@ -88,3 +88,18 @@ def test_a_paced_target_is_heard_as_its_audio_arrives():
     assert start == round(event.data["start_s"] * 24_000)
     # push 3 leaves at 0.32 s and its audio is there at once; 0.4 s later is 0.72 s
     assert start >= round(0.72 * 24_000)
+
+
+def test_a_second_event_waits_for_the_agents_next_sound():
+    first, second = Cue("barge_in", SOUND, at_s=0.2), Cue("barge_in", SOUND, at_s=0.3)
+    # sounds from 0.80 to 1.60 s: the first event lies at 1.0 s and ends at 1.125 s; the agent is
+    # still audible in the block that begins then, so the second one comes 0.3 s later
+    user, events = drive(SpeaksAt(push=9, samples=19_200), first, second)
+    assert [e.data["start_s"] for e in events] == [1.0, 1.43]
+    assert np.count_nonzero(user) == 2 * SOUND.size
+
+
+def test_after_a_missed_event_none_comes():
+    cues = [Cue("barge_in", SOUND, at_s=0.5), Cue("barge_in", SOUND, at_s=0.5)]
+    _, events = drive(SpeaksAt(push=9), *cues, frames=25)  # 2 s: room for the first alone
+    assert [event.name for event in events] == [EVENT, MISSED]
