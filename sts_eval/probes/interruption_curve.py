@@ -84,18 +84,19 @@ def operating_section(items: Sequence[PoolItem], seed: int) -> Section:
     ]
     curves = [_curve(name, detect, met, seed) for name, detect in DETECTORS.items()]
     observed = [own for _, found in met for each in found.values() for own, _ in each]
-    own = _point("this agent", observed, seed)
+    own = Series(name="this agent", points=[_point("", observed, seed)])
     section.charts.append(
         Chart(
             kind="line",
             title="Operating curve",
             x_label="barge-ins yielded to within 1 s",
             y_label="other sounds not thrown off by",
-            series=[*curves, Series(name="this agent", points=[own])],
-            note="Bars: 95 % intervals. The label is the speech that an end-pointer waits for.",
+            series=[*map(_without_intervals, curves), own],
+            note="The cross at the agent's point is its 95 % intervals; those of the curves are in"
+            " the table. Along a curve the end-pointer waits longer the higher it lies.",
         )
     )
-    section.tables.append(_table([*curves, Series(name="this agent", points=[own])]))
+    section.tables.append(_table([*curves, own]))
     return section
 
 
@@ -139,6 +140,13 @@ def _point(label: str, observations: Sequence[Observation], seed: int) -> Point:
     x, y = (_estimate(observations, spec, seed) for spec in _SPECS)
     assert x.value is not None  # there are enough events: the section has checked
     return Point(x=x.value, y=y.value, lo=y.lo, hi=y.hi, x_lo=x.lo, x_hi=x.hi, label=label)
+
+
+def _without_intervals(series: Series) -> Series:
+    """Crosses at every point of a curve would hide it."""
+    bare = {"lo": None, "hi": None, "x_lo": None, "x_hi": None}
+    points = [point.model_copy(update=bare) for point in series.points]
+    return Series(name=series.name, points=points)
 
 
 def _estimate(observations: Sequence[Observation], spec: MetricSpec, seed: int) -> Estimate:
