@@ -1,0 +1,166 @@
+"""The training loop of the language model on hand-made shards: it learns, resumes and makes
+deltas."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sts_core.checkpoint import WeightsError
+from sts_core.data.shards import Shard, _write, read_shard
+from sts_core.lm import weights
+from sts_core.lm.config import LMConfig
+from sts_core.lm.weights import load_lm, save_delta, save_lm
+from sts_core.train.lm import Conversations, LMTraining, learning_rate_at, train
+
+SMALL = LMConfig(
+    dim=32,
+    layers=2,
+    heads=2,
+    window_frames=16,
+    words_after_layers=1,
+    text_vocabulary=12,
+    depth_dim=16,
+    depth_layers=1,
+    depth_heads=1,
+)
+
+
+def shard(seed: int, count: int = 6) -> Shard:
+    """Conversations in which the agent says what the ear's first number tells it to."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(10, 20, size=count)
+    frames = int(lengths.sum())
+    sign = rng.integers(0, 2, size=frames)
+    ear = np.zeros((frames, SMALL.ear_dim), np.float16)
+    ear[:, 0] = 2.0 * sign - 1.0
+    return Shard(
+        ear=ear,
+        codes=np.repeat(sign[:, None] + 5, 8, axis=1).astype(np.uint16),
+        text=(sign * 4 + 3).astype(np.uint16),
+        words=np.zeros(frames, np.uint16),
+        speaking=np.ones(frames, bool),
+        first=np.cumsum([0, *lengths]),
+        voice=np.zeros(count, np.uint8),
+        kind=np.array(["question"] * count),
+    )
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> LMTraining:
+    (tmp_path / "shards").mkdir()
+    for number in range(2):
+        _write(tmp_path / "shards" / f"{number}.npz", shard(number))
+    return LMTraining(
+        shards=str(tmp_path / "shards"),
+        validation=str(tmp_path / "shards"),
+        run=str(tmp_path / "run"),
+        threads=1,
+        steps=40,
+        frames=60,
+        warmup_steps=2,
+        learning_rate=0.01,
+        average=0.8,
+        log_every=1,
+        validate_every=20,
+        depth_share=1.0,
+        model=SMALL,
+    )
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def lines_of(config: LMTraining) -> list[dict[str, float]]:
+    text = (Path(config.run) / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_it_learns_what_the_ear_says(config: LMTraining) -> None:
+    file = train(replace(config, steps=100), echo=quiet)
+    lines = lines_of(config)
+    assert lines[-1]["loss"] < 0.5 * lines[0]["loss"]
+    assert lines[-1]["val_text_accuracy"] > 0.9  # a blind guess: 0.5
+    assert load_lm(file).config == SMALL
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(
+    config: LMTraining, tmp_path: Path
+) -> None:
+    whole = load_lm(train(replace(config, steps=8, decay_from=1.0), echo=quiet))
+    parts = replace(config, run=str(tmp_path / "parts"), decay_from=1.0)
+    train(replace(parts, steps=4), echo=quiet)
+    resumed = load_lm(train(replace(parts, steps=8), resume=True, echo=quiet))
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
+
+
+def test_a_run_is_not_overwritten(config: LMTraining) -> None:
+    train(replace(config, steps=1), echo=quiet)
+    with pytest.raises(FileExistsError, match="--resume"):
+        train(config, echo=quiet)
+
+
+def test_no_shards(config: LMTraining, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="sts-core compose"):
+        train(replace(config, shards=str(tmp_path / "empty")), echo=quiet)
+
+
+def test_a_delta_holds_and_changes_only_what_was_trained(
+    config: LMTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = train(replace(config, steps=4), echo=quiet)
+    monkeypatch.setattr(weights, "DEFAULT_WEIGHTS", base)
+    tuned = replace(
+        config, run=str(tmp_path / "delta"), start_from=str(base), only=("text_out",), steps=6
+    )
+    file = train(tuned, echo=quiet)
+    assert file.stat().st_size < base.stat().st_size / 10
+    before, after = load_lm(base).state_dict(), load_lm(file).state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"text_out.weight", "text_out.bias"}
+
+
+def test_a_delta_fits_its_own_base_only(
+    config: LMTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = train(replace(config, steps=1), echo=quiet)
+    delta = save_delta(tmp_path / "delta.safetensors", load_lm(base), base, ("text_out",))
+    other = save_lm(tmp_path / "other.safetensors", load_lm(base))
+    model = load_lm(base)
+    with torch.no_grad():
+        model.text_out.bias += 1.0
+    save_lm(other, model)
+    monkeypatch.setattr(weights, "DEFAULT_WEIGHTS", other)
+    with pytest.raises(WeightsError, match="other weights"):
+        load_lm(delta)
+
+
+def test_every_conversation_is_validated_once(config: LMTraining) -> None:
+    data = Conversations(Path(config.shards), {})
+    batches = data.all_batches(64)
+    frames = sum(int(batch.inside.sum()) for batch in batches)
+    assert frames == sum(len(part.text) for part in data.shards)
+    assert all(batch.inside.numel() <= 64 for batch in batches)
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    config = LMTraining(steps=1000, warmup_steps=100, decay_from=0.5, learning_rate=1.0)
+    assert learning_rate_at(0, config) == pytest.approx(0.01)
+    assert learning_rate_at(99, config) == pytest.approx(1.0)
+    assert learning_rate_at(500, config) == pytest.approx(1.0)
+    assert learning_rate_at(750, config) == pytest.approx(0.51)
+    assert learning_rate_at(1000, config) == pytest.approx(0.02)
+
+
+def test_a_file_that_is_no_shard(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", ear=np.zeros(3))
+    with pytest.raises(ValueError, match="no codes"):
+        read_shard(tmp_path / "x.npz")
