@@ -32,13 +32,13 @@ SMALL = LMConfig(
 
 
 def shard(seed: int, count: int = 6) -> Shard:
-    """Conversations in which the agent says what the ear's first number tells it to."""
+    """Conversations in which the agent says what the ear tells it to."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(10, 20, size=count)
     frames = int(lengths.sum())
     sign = rng.integers(0, 2, size=frames)
     ear = np.zeros((frames, SMALL.ear_dim), np.float16)
-    ear[:, 0] = 2.0 * sign - 1.0
+    ear[:, :100] = 2.0 * sign[:, None] - 1.0
     return Shard(
         ear=ear,
         codes=np.repeat(sign[:, None] + 5, 8, axis=1).astype(np.uint16),
