@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sts_eval.audit.cli_detector import false_alarms, train_detector
+
 if TYPE_CHECKING:
     from sts_eval.audit.folds import FoldReport
     from sts_eval.audit.score_metrics import Measure
@@ -36,6 +38,10 @@ class AuditGroup(click.Group):
 @click.group(cls=AuditGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def audit() -> None:
     """Measure detectors of cloned voices."""
+
+
+audit.add_command(train_detector)
+audit.add_command(false_alarms)
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False)

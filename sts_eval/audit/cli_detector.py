@@ -1,0 +1,132 @@
+"""`sts-eval audit train-detector` and `sts-eval audit false-alarms`. Nothing heavy until called."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from sts_eval.audit.detectors import Detector
+    from sts_eval.audit.false_alarms import FalseAlarms
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command("train-detector")
+@click.option(
+    "--genuine", type=_FOLDER, multiple=True, required=True, help="Folder of recordings of people."
+)
+@click.option(
+    "--synthetic", type=_FOLDER, multiple=True, help="Folder of synthetic speech (its engine)."
+)
+@click.option("--set", "set_folder", type=_FOLDER, required=True, help="Where clips are kept.")
+@click.option("--run", type=_FOLDER, required=True, help="Checkpoints and detector.safetensors.")
+@click.option("--steps", type=click.IntRange(1), default=500, show_default=True)
+@click.option("--width", type=click.IntRange(8), default=48, show_default=True)
+@click.option("--per-voice", type=click.IntRange(4), default=80, show_default=True)
+@click.option("--per-engine", type=click.IntRange(4), default=100, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+def train_detector(
+    genuine: tuple[Path, ...],
+    synthetic: tuple[Path, ...],
+    set_folder: Path,
+    run: Path,
+    steps: int,
+    width: int,
+    per_voice: int,
+    per_engine: int,
+    seed: int,
+) -> None:
+    """Train a countermeasure on your own recordings; goes on where it stopped.
+
+    Folders hold a manifest.jsonl with path and voice or speaker, and engine for synthetic speech.
+    Copies of the genuine recordings (WORLD, Griffin-Lim, the reference codec) are made here. Use
+    the result as `weights:RUN/detector.safetensors`; tests/benchmarks/countermeasure.py measures.
+    """
+    from sts_eval.audit.train_detector import TrainOptions, save_detector, train
+    from sts_eval.audit.training_set import SetOptions, build, load_set
+    from sts_eval.progress import progress_bar
+
+    chosen = SetOptions(per_voice=per_voice, per_engine=per_engine, seed=seed)
+    with progress_bar(quiet=False) as progress:
+        build(list(genuine), list(synthetic), set_folder, chosen, progress)
+        clips, features = load_set(set_folder)
+        options = TrainOptions(steps=steps, width=width, seed=seed)
+        net = train(clips, features, options, run, _report)
+    about = {"steps": steps, "seed": seed, "clips": len(clips)}
+    save_detector(net, run / "detector.safetensors", about)
+    click.echo(f"wrote {run / 'detector.safetensors'}")
+
+
+def _report(step: int, loss: float) -> None:
+    click.echo(f"step {step}  loss {loss:.3f}")
+
+
+@click.command("false-alarms")
+@click.argument("folder", type=_FOLDER)
+@click.option("--detector", "name", default="sts-ecapa", show_default=True)
+@click.option(
+    "--threshold", type=float, help="An alarm is a score below it; default: where LR is 1."
+)
+@click.option("--limit", type=click.IntRange(1), default=200, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def false_alarms(
+    folder: Path, name: str, threshold: float | None, limit: int, as_json: bool
+) -> None:
+    """How often a detector calls the genuine recordings in FOLDER synthetic, under stress.
+
+    Every recording must be of a person. Each is scored as it is and through telephone band, codecs,
+    noise, gain, trimming and silence.
+    """
+    from dataclasses import asdict
+
+    from sts_eval.audit.detectors import check_polarity, load_detector
+    from sts_eval.audit.false_alarms import find_recordings, measure
+    from sts_eval.progress import progress_bar
+
+    detector = load_detector(name)
+    files = find_recordings(folder, limit)
+    check_polarity(detector)
+    level = _threshold(name, detector, threshold)
+    with progress_bar(quiet=as_json) as progress:
+        progress.begin("calls", len(files))
+        found = measure(files, detector, level, progress)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=1))
+        return
+    _show(found)
+
+
+def _threshold(name: str, detector: Detector, given: float | None) -> float:
+    from sts_eval.audit.detectors import DetectorError, detector_calibration
+
+    if given is not None:
+        return given
+    calibration = detector_calibration(name)
+    if calibration is None:
+        raise DetectorError(f"{detector.name} has no calibration: give --threshold")
+    return -calibration.offset / calibration.slope
+
+
+def _show(found: FalseAlarms) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print(f"{found.detector} {found.version}, alarm below {found.threshold:.3f}")
+    table = Table("condition", "alarms", "rate", "95 % interval", "score", box=None)
+    for row in found.conditions:
+        if row.rate is None or row.lo is None or row.hi is None or row.mean_change is None:
+            table.add_row(row.condition, "0 of 0", "not measured", "", "")
+            continue
+        interval = f"{100 * row.lo:.1f} .. {100 * row.hi:.1f} %"
+        counts = f"{row.alarms} of {row.n}"
+        table.add_row(
+            row.condition, counts, f"{100 * row.rate:.1f} %", interval, f"{row.mean_change:+.3f}"
+        )
+    console.print(table)
+    for file, reason in found.refused.items():
+        console.print(f"not scored: {Path(file).name}: {reason}", markup=False)

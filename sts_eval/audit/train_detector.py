@@ -1,0 +1,198 @@
+"""Train the countermeasure: one file, a plain loop, seeded, resumable.
+
+Each step draws half bona fide, half spoofed clips: speakers equally likely, then families equally
+likely, so that no voice and no attack dominates. Crops of 2 s of the features; every second crop
+has a block of bands and of frames set to zero (SpecAugment, Park et al., 2019), so that no single
+band decides. Additive angular margin loss, Adam, rate falling to zero over the run.
+
+What a run leaves: `checkpoint.pt` every `checkpoint_every` steps (weights, optimiser, step: a run
+that is started again goes on from it) and `detector.safetensors` at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sts_eval.audit import AuditError
+from sts_eval.audit.network import Countermeasure, margin_loss
+from sts_eval.audit.training_set import Clip
+
+KIND: Final = "sts-eval countermeasure"
+Report = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The recipe. width: channels of the network; crop_frames: 10 ms each."""
+
+    steps: int = 500
+    rows: int = 32
+    crop_frames: int = 200
+    width: int = 48
+    learning_rate: float = 0.002
+    margin: float = 0.2
+    scale: float = 15.0
+    seed: int = 0
+    checkpoint_every: int = 50
+
+
+class Sampler:
+    """Balanced batches; which clips a step sees depends on (seed, step) only."""
+
+    def __init__(self, clips: Sequence[Clip], features: NDArray[np.float16]) -> None:
+        self._features = features
+        self._pools: dict[int, list[list[NDArray[np.int64]]]] = {0: [], 1: []}
+        for label, keys in ((1, ("speaker",)), (0, ("family", "speaker"))):
+            tree: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+            for index, clip in enumerate(clips):
+                if bool(clip.attack) != bool(label):
+                    tree[getattr(clip, keys[0])][clip.speaker].append(index)
+            self._pools[label] = [
+                [np.array(found) for _, found in sorted(voices.items())]
+                for _, voices in sorted(tree.items())
+            ]
+            if not self._pools[label]:
+                raise AuditError("training needs both bona fide and spoofed clips")
+
+    def batch(self, step: int, options: TrainOptions) -> tuple[torch.Tensor, torch.Tensor]:
+        """(features [B, crop, 76], labels [B]: 1 bona fide)."""
+        rng = np.random.default_rng([options.seed, step])
+        labels = np.arange(options.rows) % 2
+        rows = []
+        for label in labels.tolist():
+            group = self._pools[label][rng.integers(len(self._pools[label]))]
+            pool = group[rng.integers(len(group))]
+            whole = self._features[pool[rng.integers(len(pool))]]  # [T, 76]
+            start = rng.integers(len(whole) - options.crop_frames + 1)
+            crop = whole[start : start + options.crop_frames].astype(np.float32)
+            if rng.random() < 0.5:
+                crop[:, _block(rng, crop.shape[1], 12)] = 0
+                crop[_block(rng, len(crop), 30)] = 0
+            rows.append(crop)
+        return torch.from_numpy(np.stack(rows)), torch.from_numpy(labels)
+
+
+def _block(rng: np.random.Generator, size: int, most: int) -> slice:
+    width = int(rng.integers(1, most + 1))
+    start = int(rng.integers(size - width + 1))
+    return slice(start, start + width)
+
+
+def train(
+    clips: Sequence[Clip],
+    features: NDArray[np.float16],
+    options: TrainOptions,
+    run: Path | None = None,
+    report: Report | None = None,
+) -> Countermeasure:
+    """A trained network, in evaluation mode. run: folder for checkpoints (None: none are kept)."""
+    torch.manual_seed(options.seed)
+    net = Countermeasure(options.width)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=options.learning_rate, weight_decay=1e-3)
+    loss_of = margin_loss(options.margin, options.scale)
+    sampler, first = Sampler(clips, features), 0
+    checkpoint = run / "checkpoint.pt" if run else None
+    if checkpoint and checkpoint.is_file():
+        first = _resume(checkpoint, net, optimiser, options)
+    net.train()
+    mean_loss = 0.0
+    for step in range(first, options.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = _rate_at(step, options)
+        inputs, labels = sampler.batch(step, options)
+        loss = loss_of(net(inputs)[:, None], labels[:, None])
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimiser.step()
+        mean_loss += (float(loss.detach()) - mean_loss) / min(step - first + 1, 25)
+        if (step + 1) % 25 == 0 and report:
+            report(step + 1, mean_loss)
+        if checkpoint and (step + 1) % options.checkpoint_every == 0:
+            _save_checkpoint(checkpoint, net, optimiser, options, step + 1)
+    return net.eval()
+
+
+def _rate_at(step: int, options: TrainOptions) -> float:
+    """Warm-up over 20 steps, then a cosine to zero."""
+    falling = 0.5 * (1 + np.cos(np.pi * step / options.steps))
+    return float(options.learning_rate * min(1.0, (step + 1) / 20) * falling)
+
+
+def _save_checkpoint(
+    path: Path, net: Countermeasure, optimiser: Any, options: TrainOptions, step: int
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "network": net.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "options": asdict(options),
+        "step": step,
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    os.replace(partial, path)
+
+
+def _resume(path: Path, net: Countermeasure, optimiser: Any, options: TrainOptions) -> int:
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if content["options"] != asdict(options):
+        raise AuditError(f"{path}: made with other options; delete it or name another run folder")
+    net.load_state_dict(content["network"])
+    optimiser.load_state_dict(content["optimiser"])
+    return int(content["step"])
+
+
+def score_features(net: Countermeasure, features: NDArray[np.float16]) -> NDArray[np.float64]:
+    """[N] scores of whole clips [N, T, 76]; higher = bona fide."""
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(features), 64):
+            block = torch.from_numpy(features[start : start + 64].astype(np.float32))
+            found.append(net.scores(block).double().numpy())
+    return np.concatenate(found)
+
+
+def save_detector(net: Countermeasure, path: Path, about: dict[str, Any]) -> None:
+    """Write the network as safetensors, float16, with what made it."""
+    from safetensors.torch import save_file
+
+    half = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in net.state_dict().items()
+    }
+    metadata = {"kind": KIND, "about": json.dumps({"width": net.width, **about}, sort_keys=True)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(half, partial, metadata=metadata)
+    os.replace(partial, path)
+
+
+def load_network(path: Path) -> tuple[Countermeasure, dict[str, Any]]:
+    """(network in evaluation mode, what made it) of `save_detector`. Raises AuditError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata.get("kind") != KIND:
+            raise AuditError(f"{path}: no countermeasure of this program")
+        about = json.loads(metadata["about"])
+        net = Countermeasure(int(about["width"]))
+        net.load_state_dict(
+            {n: v.float() if v.is_floating_point() else v for n, v in tensors.items()}
+        )
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise AuditError(f"{path}: not a readable countermeasure: {error}") from error
+    return net.eval(), about

@@ -1,0 +1,233 @@
+"""Clips to train and test the countermeasure on: sources, copies, one channel for all, features.
+
+A *source* is `SOURCE_S` of speech of one voice, of utterances joined at 80 ms gaps; what is shorter
+is joined further, so length, joints and silences are the same for people and machines. Folders hold
+a `manifest.jsonl` with `path` and `voice` or `speaker`, and for synthetic speech `engine`:
+
+    genuine folder     -> bona fide, and of each source one copy per family of `attacks.FAMILY_OF`
+    synthetic folder   -> attacks named after `engine`; kokoro and hibari (distilled from it) are
+                          one family, neural_tts
+
+Every clip goes through `channel.apply_channel` with its own draw. The result is one file with the
+features of all clips, float16, and what each is; made once, it survives interruption in parts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sts_eval.audio import load_audio, resample
+from sts_eval.audit import AuditError
+from sts_eval.audit.attacks import FAMILY_OF, copy_synthesis
+from sts_eval.audit.channel import CODECS, RATE_HZ, apply_channel, draw_channel
+from sts_eval.audit.items import Item
+from sts_eval.stimuli.conditions import trim
+from sts_eval.units import SAMPLE_RATE_HZ
+
+Array = NDArray[np.float32]
+
+CLIP_S: Final = 3.0
+SOURCE_S: Final = 3.3
+GAP_S: Final = 0.08
+CHUNK: Final = 64
+NEURAL: Final = ("kokoro", "hibari")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of the set. attack "" and family "": bona fide."""
+
+    speaker: str
+    group: str
+    attack: str
+    family: str
+    codec: str
+    folder: str
+
+    def item(self, index: int) -> Item:
+        """The same as an item of the folds; its path is its number."""
+        return Item(
+            path=Path(f"clip{index}"),
+            label="spoof" if self.attack else "bonafide",
+            speaker=self.speaker,
+            attack=self.attack,
+            family=self.family,
+            codec=self.codec,
+            group=self.group,
+            corpus="set",
+            subset=self.folder,
+        )
+
+
+@dataclass(frozen=True)
+class SetOptions:
+    """How many: sources per genuine voice, draws of the channel per genuine source, sources per
+    synthetic engine, and how many copies of each source the reference codec makes."""
+
+    per_voice: int = 80
+    variants: int = 2
+    per_engine: int = 100
+    codec_copies: int = 1
+    seed: int = 0
+
+
+def sources(folder: Path, key: str, limit: int, seed: int) -> Iterator[tuple[str, str, Any, Array]]:
+    """(voice, name, row of its first utterance, audio [SOURCE_S * 24000]) by turns of the voices.
+
+    limit: of sources per value of `key` (a field of the manifest: voice, speaker or engine).
+    """
+    manifest = folder / "manifest.jsonl"
+    if not manifest.is_file():
+        raise AuditError(f"{folder}: no manifest.jsonl here")
+    by_voice = defaultdict(list)
+    for line in manifest.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if row.get("seconds", 9.0) >= 0.5:
+            by_voice[str(row.get("voice") or row.get("speaker"))].append(row)
+    rng = np.random.default_rng(seed)
+    names = [str(name) for name in rng.permutation(sorted(by_voice))]
+    queues = {
+        name: [by_voice[name][i] for i in rng.permutation(len(by_voice[name]))] for name in names
+    }
+    made: dict[str, int] = defaultdict(int)
+    while queues:
+        for name in list(queues):
+            first = queues[name][0] if queues[name] else None
+            if first is None or made[str(first.get(key))] >= limit:
+                del queues[name]
+                continue
+            audio = _join(folder, queues[name])
+            if audio is None:
+                del queues[name]
+                continue
+            made[str(first.get(key))] += 1
+            yield name, f"{folder.name} {first['path']}", first, audio
+
+
+def _join(folder: Path, queue: list[Any]) -> Array | None:
+    """The next source of a voice; None when its utterances are used up."""
+    size, gap = (
+        round(SOURCE_S * SAMPLE_RATE_HZ),
+        np.zeros(round(GAP_S * SAMPLE_RATE_HZ), np.float32),
+    )
+    parts: list[Array] = []
+    while queue and sum(map(len, parts)) < size:
+        path = folder / str(queue.pop(0)["path"])
+        audio = load_audio(path, max_seconds=600)
+        if float(np.abs(audio).max()) > 1e-3:
+            parts += [trim(audio), gap]
+    joined = np.concatenate(parts) if parts else gap
+    return joined[:size] if len(joined) >= size else None
+
+
+def clips(genuine: list[Path], synthetic: list[Path], options: SetOptions) -> Iterator[Any]:
+    """(Clip without its codec, audio at 24 kHz) in a fixed order, cheap until it is asked for."""
+    rng = np.random.default_rng(options.seed)
+    for folder in genuine:
+        for voice, name, _, audio in sources(folder, "speaker", options.per_voice, options.seed):
+            for _ in range(options.variants):
+                yield Clip(voice, name, "", "", "", folder.name), audio
+            books = rng.choice(np.arange(1, 9), options.codec_copies, replace=False)
+            for attack in ("world", "griffin_lim", *(f"codec{k}" for k in books)):
+                made = Clip(voice, name, attack, FAMILY_OF[attack], "", folder.name)
+                yield made, (audio, attack)
+    for folder in synthetic:
+        for voice, name, row, audio in sources(folder, "engine", options.per_engine, options.seed):
+            engine = str(row.get("engine") or folder.name)
+            family = "neural_tts" if engine in NEURAL else engine
+            yield Clip(voice, name, engine, family, "", folder.name), audio
+
+
+def build(
+    genuine: list[Path],
+    synthetic: list[Path],
+    target: Path,
+    options: SetOptions,
+    progress: Any,
+    share: tuple[int, int] = (0, 1),
+) -> None:
+    """Write the set to the folder `target`, in chunks; what is there already is kept.
+
+    progress: has begin(what, total) and step(). share: (i, n) makes every n-th chunk from i, so
+    that n processes can build one set. Raises AuditError.
+    """
+    from sts_eval.trace import write_text_atomic
+
+    target.mkdir(parents=True, exist_ok=True)
+    settings = {"genuine": [f.name for f in genuine], "synthetic": [f.name for f in synthetic]}
+    settings_text = json.dumps({**settings, **asdict(options)}, sort_keys=True)
+    about = target / "settings.json"
+    if about.is_file() and about.read_text() != settings_text:
+        raise AuditError(f"{target} holds a set of other settings: delete it or name another")
+    write_text_atomic(about, settings_text)
+    features = _features()
+    chunk: list[tuple[Clip, Any]] = []
+    number = 0
+    progress.begin("clips", 0)
+    for made in itertools.chain(clips(genuine, synthetic, options), [None]):
+        if made is not None:
+            chunk.append(made)
+        if len(chunk) == CHUNK or (made is None and chunk):
+            file = target / f"{number:05d}.npz"
+            if number % share[1] == share[0] and not file.is_file():
+                _write_chunk(file, chunk, number, options, features)
+            progress.step(file.name)
+            chunk, number = [], number + 1
+    if len(list(target.glob("*.npz"))) == number:
+        write_text_atomic(target / "complete", f"{number}\n")
+
+
+def _write_chunk(
+    file: Path, chunk: list[tuple[Clip, Any]], number: int, options: SetOptions, features: Any
+) -> None:
+    rows, done = [], []
+    for at, (clip, audio) in enumerate(chunk):
+        if isinstance(audio, tuple):
+            audio = copy_synthesis(*audio)
+        rng = np.random.default_rng([options.seed, number, at])
+        codec = CODECS[zlib.crc32(f"{clip.group} {clip.attack} {at}".encode()) % len(CODECS)]
+        channel = draw_channel(rng, codec)
+        heard = apply_channel(resample(audio, SAMPLE_RATE_HZ, RATE_HZ), channel, CLIP_S)
+        rows.append(features(heard))
+        done.append({**asdict(clip), "codec": codec})
+    partial = file.with_suffix(".partial")
+    with partial.open("wb") as stream:
+        np.savez(stream, features=np.stack(rows), clips=np.array(json.dumps(done)))
+    partial.rename(file)
+
+
+def _features() -> Any:
+    import torch
+
+    from sts_eval.audit.network import Features
+
+    extract = Features()
+
+    def of(audio: Array) -> NDArray[np.float16]:
+        with torch.inference_mode():
+            return np.asarray(extract(torch.from_numpy(audio)[None])[0].numpy(), np.float16)
+
+    return of
+
+
+def load_set(folder: Path) -> tuple[list[Clip], NDArray[np.float16]]:
+    """(clips, features [N, T, 76]) of a complete set. Raises AuditError."""
+    if not (folder / "complete").is_file():
+        raise AuditError(f"{folder}: no complete training set; build it first")
+    clips_found: list[Clip] = []
+    parts = []
+    for file in sorted(folder.glob("*.npz")):
+        with np.load(file, allow_pickle=False) as content:
+            parts.append(content["features"])
+            clips_found += [Clip(**row) for row in json.loads(str(content["clips"]))]
+    return clips_found, np.concatenate(parts)

@@ -1,0 +1,156 @@
+"""Evaluate the countermeasure's recipe honestly, and make the calibration of the shipped one.
+
+    sts-eval audit train-detector --genuine HUMAN --synthetic CORPUS --set SET --run RUN
+    python tests/benchmarks/countermeasure.py SET --work FOLDER [--control HUMAN] [--write FOLDER]
+
+Every figure is of detectors trained anew, with fewer steps than the shipped one, on folds of
+`sts_eval.audit.folds`: a held-out attack family (or channel) is absent from training, and no
+speaker and no source is on both sides. Scores of a fold are kept in `--work`: run again to go on.
+
+- family, speaker, channel: macro EER with its interval over what was held out, the worst, all.
+- calibration: on the family folds' scores (unknown attack, unknown voice), limits by the number of
+  speakers; Cllr of held-out speakers.
+- control (`--control`): genuine sources through two different recorders (sub-band ADPCM and Opus
+  against Opus alone), then the common channel: the same network must not tell them apart. Beside
+  it the same without the common channel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sts_eval.audio import resample
+from sts_eval.audit import calibration, folds
+from sts_eval.audit.channel import RATE_HZ, apply_channel, coded, draw_channel, subband_adpcm
+from sts_eval.audit.detection import eer
+from sts_eval.audit.items import Item
+from sts_eval.audit.train_detector import TrainOptions, score_features, train
+from sts_eval.audit.training_set import CLIP_S, Clip, _features, load_set, sources
+from sts_eval.units import SAMPLE_RATE_HZ
+
+
+class Folds:
+    """Trains and scores folds, remembering scores on disk."""
+
+    def __init__(self, clips: Sequence[Clip], features: Any, options: TrainOptions, work: Path):
+        self.clips, self.features, self.options, self.work = clips, features, options, work
+        self.items = [clip.item(i) for i, clip in enumerate(clips)]
+        self.scores: dict[int, list[float]] = {}
+
+    def score(self, train_items: list[Item], test_items: list[Item]) -> Any:
+        """Scores of the test items by a detector trained on the others."""
+        sides = [
+            [int(i.path.name.removeprefix("clip")) for i in s] for s in (train_items, test_items)
+        ]
+        key = hashlib.sha256(repr((sides, asdict(self.options))).encode()).hexdigest()[:16]
+        file = self.work / f"{key}.npy"
+        if not file.is_file():
+            started = time.monotonic()
+            chosen = np.array(sides[0])
+            net = train([self.clips[i] for i in chosen], self.features[chosen], self.options)
+            np.save(file, score_features(net, self.features[np.array(sides[1])]))
+            print(f"    trained a fold in {time.monotonic() - started:.0f} s", flush=True)
+        scores = np.load(file)
+        for index, score in zip(sides[1], scores.tolist(), strict=True):
+            self.scores.setdefault(index, []).append(score)
+        return scores
+
+    def report(self, what: str, splits: Iterator[folds.Fold]) -> None:
+        """Print the macro mean, the worst and every EER."""
+        found = folds.evaluate(self.items, splits, self.score)
+        macro = found.macro
+        interval = "" if macro.lo is None else f" [{macro.lo:.1f}, {macro.hi:.1f}]"
+        print(f"leave one {what} out: macro EER {macro.value:.1f} %{interval}, ", end="")
+        print(f"worst {found.worst_name} {found.worst:.1f} %")
+        for name, value in sorted(found.by_name.items(), key=lambda pair: -(pair[1] or 0)):
+            shown = found.unmeasured.get(name, "") if value is None else f"{value:5.1f} %"
+            print(f"  {name:<14} {shown}", flush=True)
+
+
+def calibrate(scored: Folds, write: Path | None) -> None:
+    """Calibration of the scores of the family folds."""
+    index = np.array(sorted(scored.scores))
+    mean = np.array([np.mean(scored.scores[i]) for i in index.tolist()])
+    genuine = np.array([not scored.clips[i].attack for i in index.tolist()])
+    voices = np.array([scored.clips[i].speaker for i in index.tolist()])
+    fitted = calibration.fit(
+        mean[genuine], mean[~genuine], speakers=(voices[genuine], voices[~genuine])
+    )
+    print(f"pooled EER of the family folds {100 * eer(mean[genuine], mean[~genuine]).value:.1f} %")
+    print(f"Cllr, calibrated, held-out speakers {fitted.cllr_after:.3f}, min {fitted.cllr_min:.3f}")
+    limits = fitted.lower / np.log(10), fitted.upper / np.log(10)
+    print(f"log10 LR limited to [{limits[0]:.2f}, {limits[1]:.2f}]; ", end="")
+    print(f"{fitted.n_clusters_bonafide} genuine, {fitted.n_clusters_spoof} spoofed voices")
+    if write:
+        calibration.save(fitted, write / "sts-ecapa.calibration.json")
+
+
+def control(folder: Path, options: TrainOptions, work: Path, per_voice: int) -> None:
+    """Can two recorders of genuine speech be told apart, with the common channel and without?"""
+    work.mkdir(parents=True, exist_ok=True)
+    extract = _features()
+    for common in (True, False):
+        clips, rows = [], []
+        made = sources(folder, "speaker", per_voice, 1)
+        for number, (voice, name, _, audio) in enumerate(made):
+            narrow = resample(audio, SAMPLE_RATE_HZ, RATE_HZ)
+            recorders = {"": coded(subband_adpcm(narrow), "opus"), "b": coded(narrow, "opus", 0.2)}
+            for at, (label, heard) in enumerate(recorders.items()):
+                if common:
+                    channel = draw_channel(np.random.default_rng([7, number, at]))
+                    heard = apply_channel(heard, channel, CLIP_S)
+                rows.append(extract(heard[: round(CLIP_S * RATE_HZ)]))
+                clips.append(Clip(voice, name, label, label, "", "control"))
+        features, tested = np.stack(rows), Folds(clips, np.stack(rows), options, work)
+        del features
+        values = []
+        for fold in folds.leave_speakers_out(tested.items, 2):
+            sides = [[tested.items[i] for i in side] for side in (fold.train, fold.test)]
+            scores = tested.score(*sides)
+            bona = np.array([item.bonafide for item in sides[1]])
+            values.append(100 * eer(scores[bona], scores[~bona]).value)
+        name = "with" if common else "without"
+        print(
+            f"control, two recorders {name} the common channel: EER {np.mean(values):.1f} % ",
+            end="",
+        )
+        print(f"({', '.join(f'{v:.1f}' for v in values)}; {len(clips)} clips)", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("set", type=Path, help="a complete training set")
+    parser.add_argument("--work", type=Path, required=True, help="folder for scores of folds")
+    parser.add_argument("--steps", type=int, default=200, help="training steps of each fold")
+    parser.add_argument("--what", nargs="+", default=["family", "speaker", "channel"])
+    parser.add_argument("--control", type=Path, help="folder of genuine recordings")
+    parser.add_argument("--write", type=Path, help="folder for the calibration")
+    options = parser.parse_args()
+    recipe = TrainOptions(steps=options.steps)
+    clips, features = load_set(options.set)
+    print(f"{len(clips)} clips, {sum(not c.attack for c in clips)} bona fide; {recipe}")
+    options.work.mkdir(parents=True, exist_ok=True)
+    for what in options.what:
+        scored = Folds(clips, features, recipe, options.work)
+        splits = {
+            "family": folds.leave_one_family_out,
+            "speaker": lambda items: folds.leave_speakers_out(items, 4),
+            "channel": folds.leave_one_channel_out,
+        }[what](scored.items)
+        scored.report(what, splits)
+        if what == "family":
+            calibrate(scored, options.write)
+    if options.control:
+        control(options.control, recipe, options.work, 60)
+
+
+if __name__ == "__main__":
+    main()

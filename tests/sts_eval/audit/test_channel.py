@@ -1,0 +1,103 @@
+"""The channel, the copies and the training set on small real audio."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sts_eval.audio import load_audio, resample, write_flac
+from sts_eval.audit import AuditError
+from sts_eval.audit.attacks import FAMILY_OF, copy_synthesis
+from sts_eval.audit.channel import (
+    CODECS,
+    RATE_HZ,
+    apply_channel,
+    coded,
+    draw_channel,
+    subband_adpcm,
+)
+from sts_eval.audit.detectors import KNOWN
+from sts_eval.audit.training_set import SetOptions, build, load_set
+from sts_eval.progress import Progress
+
+
+@pytest.fixture(scope="module")
+def speech() -> np.ndarray:
+    return load_audio(sorted((KNOWN / "bonafide").glob("*.opus"))[0])
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_every_codec_keeps_length_and_most_of_the_speech(codec):
+    t = np.arange(RATE_HZ) / RATE_HZ
+    tone = (0.2 * np.sin(2 * np.pi * 700 * t)).astype(np.float32)
+    heard = coded(tone, codec)
+    assert heard.shape == tone.shape
+    spectrum = np.abs(np.fft.rfft(heard))
+    assert abs(int(np.argmax(spectrum)) - 700) <= 1
+    with pytest.raises(ValueError, match="no codec"):
+        coded(tone, "amr")
+
+
+def test_subband_adpcm_is_a_coarse_g722(speech):
+    narrow = resample(speech, 24_000, RATE_HZ)
+    error = subband_adpcm(narrow) - narrow
+    ratio_db = 10 * np.log10((narrow**2).mean() / (error**2).mean())
+    assert 12 < ratio_db < 40
+
+
+def test_channel_is_exact_in_length_and_repeatable(speech):
+    for size in (RATE_HZ, 6 * RATE_HZ):
+        clip = np.resize(speech, size)
+        channel = draw_channel(np.random.default_rng(1))
+        heard = apply_channel(clip, channel, 3.0)
+        assert heard.shape == (3 * RATE_HZ,)
+        assert np.isfinite(heard).all()
+        assert np.array_equal(heard, apply_channel(clip, channel, 3.0))
+    drawn = {draw_channel(np.random.default_rng(i)).codec for i in range(60)}
+    assert drawn == set(CODECS)
+
+
+@pytest.mark.parametrize("attack", ["world", "griffin_lim", "codec1", "codec8"])
+def test_copies_keep_length_and_envelope(speech, attack):
+    if attack == "world":
+        pytest.importorskip("pyworld", reason="extra [eval]")
+    copy = copy_synthesis(speech, attack)
+    assert copy.shape == speech.shape
+
+    def levels(audio):
+        return np.sqrt((audio[:70_000].reshape(-1, 1_400) ** 2).mean(axis=1))
+
+    assert np.corrcoef(levels(copy), levels(speech))[0, 1] > 0.7
+    assert not np.allclose(copy, speech, atol=1e-3)
+
+
+def test_unknown_attack(speech):
+    with pytest.raises(AuditError, match="no attack 'wrold'"):
+        copy_synthesis(speech, "wrold")
+    assert set(FAMILY_OF.values()) == {"world", "griffin_lim", "codec"}
+
+
+def test_training_set_is_made_once_and_goes_on(tmp_path, speech):
+    pytest.importorskip("pyworld", reason="extra [eval]")
+    for folder, field in (("people", "speaker"), ("machines", "voice")):
+        (tmp_path / folder).mkdir()
+        rows = []
+        for i in range(2):
+            write_flac(tmp_path / folder / f"{i}.flac", speech)
+            row = {"path": f"{i}.flac", field: folder, "seconds": 3.0}
+            rows.append(json.dumps(row | ({"engine": "espeak"} if field == "voice" else {})))
+        (tmp_path / folder / "manifest.jsonl").write_text("\n".join(rows))
+    folders = [tmp_path / "people"], [tmp_path / "machines"]
+    options = SetOptions(per_voice=1, per_engine=1)
+    with pytest.raises(AuditError, match="no complete training set"):
+        load_set(tmp_path / "set")
+    build(*folders, tmp_path / "set", options, Progress())
+    clips, features = load_set(tmp_path / "set")
+    families = [clip.family for clip in clips]
+    assert families == ["", "", "world", "griffin_lim", "codec", "espeak"]
+    assert features.shape[0] == 6
+    assert features.shape[2] == 76
+    assert np.isfinite(features).all()
+    assert len({clip.group for clip in clips[:5]}) == 1  # copies stay with their source
+    with pytest.raises(AuditError, match="other settings"):
+        build(*folders, tmp_path / "set", SetOptions(per_voice=2), Progress())
