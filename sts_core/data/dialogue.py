@@ -4,7 +4,8 @@ A `Draft` is filled from left to right: the user's side in samples, the agent's 
 the agent says in frame t sounds during frame t + 1 (the model's latency), which is when its echo
 may leak into the user's microphone. `finish` places text tokens:
 
-    own text      a word's tokens stand where the word begins, one frame ahead, one token a frame
+    own text      a word's tokens stand TEXT_LEAD_FRAMES before its first phoneme is recognised,
+                  one token a frame, and never before the reply begins
     user's words  a word's tokens stand one frame after the word has ended (to be recognised)
 """
 
@@ -23,6 +24,9 @@ from sts_core.lm.text import END_OF_PAD, PAD, TextTokenizer
 from sts_core.units import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_of
 
 FRAME_S = FRAME_MS / 1000
+# The aligner's causal encoder recognises a phoneme up to two frames after its beginning. Text that
+# lags its own sound teaches the model to read its words off its codes instead of choosing them.
+TEXT_LEAD_FRAMES = 3
 Audio = NDArray[np.float32]
 
 
@@ -94,7 +98,7 @@ class Draft:
     ) -> None:
         free = start
         for word in utterance.words:
-            begins = start + int(max(agent_word_start_s(word), 0.0) / FRAME_S) - 1
+            begins = start + int(max(agent_word_start_s(word), 0.0) / FRAME_S) - TEXT_LEAD_FRAMES
             at = max(begins, free)
             tokens = self.tokenizer.word(word.word)
             if at >= end:

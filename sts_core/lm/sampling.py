@@ -3,6 +3,10 @@
     temperature 0: the likeliest token (ties: the lowest id), which uses no random number
     else:          one of the `top_k` likeliest, with probability softmax(logits / temperature)
 
+Without temperature, text is decided in two steps: first whether a word begins (all words together
+against PAD), then which. The likeliest single token would be PAD for as long as the words share
+their probability among them, and an agent in doubt would never begin.
+
 Each conversation has a generator of its own, so that its tokens depend on its seed alone and not
 on the batch it runs in.
 """
@@ -15,6 +19,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from sts_core.lm.text import PAD
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,10 @@ class Sampler:
     def text(self, logits: Tensor) -> Tensor:
         """Text tokens int64 [B] from logits [B, V]."""
         c = self.config
+        if c.text_temperature == 0.0:
+            silent = torch.softmax(logits.float(), dim=-1)[:, PAD] >= 0.5
+            spoken = logits.index_fill(1, logits.new_tensor([PAD], dtype=torch.long), -torch.inf)
+            return torch.where(silent, PAD, spoken.argmax(dim=-1))
         return draw(logits, c.text_temperature, c.text_top_k, self._generators)
 
     def code(self, logits: Tensor, codebook: int) -> Tensor:

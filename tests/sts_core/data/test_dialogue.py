@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sts_core.data.align import WordSpan
-from sts_core.data.dialogue import FRAME_S, Draft, answer_frame
+from sts_core.data.dialogue import FRAME_S, TEXT_LEAD_FRAMES, Draft, answer_frame
 from sts_core.data.library import Utterance
 from sts_core.lm.text import END_OF_PAD, PAD, TextTokenizer, words_of
 from sts_core.units import FRAME_SAMPLES
@@ -37,25 +37,26 @@ def test_the_agent_speaks_in_its_frames_and_is_silent_in_all_others(
 
 
 def test_a_reply_is_cut_where_the_agent_falls_silent(tokenizer: TextTokenizer) -> None:
-    words = (WordSpan("five", 0.03, 0.1), WordSpan("six", 0.35, 0.4))
+    words = (WordSpan("five", 0.03, 0.1), WordSpan("six", 0.6, 0.7))
     draft = Draft(SILENCE, tokenizer)
-    assert draft.agent_says(reply(6, words), 1, until=3) == 3
+    assert draft.agent_says(reply(9, words), 1, until=3) == 3
     made = draft.finish(8, "test")
     assert made.speaking.sum() == 2
     assert tokenizer.text(made.text.tolist()) == "five"  # "six" would begin after the cut
 
 
-def test_own_words_stand_a_frame_ahead_of_their_beginning(tokenizer: TextTokenizer) -> None:
-    # the codes start 30 ms into the audio: 0.36 s is 0.33 s of them, which is frame 4
-    words = (WordSpan("five", 0.03, 0.2), WordSpan("six", 0.36, 0.5))
+def test_own_words_lead_their_sound(tokenizer: TextTokenizer) -> None:
+    # the codes start 30 ms into the audio: 0.6 s is 0.57 s of them, which is frame 7
+    words = (WordSpan("five", 0.03, 0.2), WordSpan("six", 0.6, 0.7))
     draft = Draft(SILENCE, tokenizer)
-    draft.agent_says(reply(8, words), 10)
+    draft.agent_says(reply(9, words), 10)
     made = draft.finish(20, "test")
     (five,), (six,) = tokenizer.word("five"), tokenizer.word("six")
-    assert made.text[10] == five
-    assert made.text[13] == six
-    assert made.text[12] == END_OF_PAD
-    assert np.flatnonzero(made.text > PAD).tolist() == [10, 12, 13]
+    at = 10 + 7 - TEXT_LEAD_FRAMES
+    assert made.text[10] == five  # no word before the reply begins
+    assert made.text[at] == six
+    assert made.text[at - 1] == END_OF_PAD
+    assert np.flatnonzero(made.text > PAD).tolist() == [10, at - 1, at]
 
 
 def test_words_of_several_pieces_take_a_frame_each(tokenizer: TextTokenizer) -> None:
