@@ -82,7 +82,7 @@ def _codec(name: str) -> Codec:
     return load_codec() if name == "reference" else load_hf_codec(name)
 
 
-def _refuse_large(path: Path, limit_bytes: int) -> None:
+def refuse_large(path: Path, limit_bytes: int) -> None:
     size = path.stat().st_size
     if size > limit_bytes:
         raise click.UsageError(
@@ -105,7 +105,7 @@ def _refuse_zip_bomb(path: Path) -> None:
 @_CODEC
 def encode(source: Path, target: Path, name: str) -> None:
     """Turn a mono recording at the codec's rate into tokens."""
-    _refuse_large(source, MAX_AUDIO_BYTES)
+    refuse_large(source, MAX_AUDIO_BYTES)
     from sts_core.codec.files import encode_file
 
     codec = _codec(name)
@@ -122,7 +122,7 @@ def encode(source: Path, target: Path, name: str) -> None:
 @_CODEC
 def decode(source: Path, target: Path, codebooks: int | None, name: str) -> None:
     """Turn tokens back into a recording."""
-    _refuse_large(source, MAX_TOKEN_BYTES)
+    refuse_large(source, MAX_TOKEN_BYTES)
     _refuse_zip_bomb(source)
     from sts_core.codec.files import decode_file
 
@@ -325,6 +325,14 @@ def _progress(what: str) -> Callable[[float, float], None]:
 
     return show
 
+
+def _add_commands() -> None:
+    from sts_core import cli_talk
+
+    main.add_command(cli_talk.talk)
+
+
+_add_commands()
 
 if __name__ == "__main__":
     main()

@@ -18,32 +18,23 @@ import itertools
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sts_eval.audio import frame_levels_dbfs, resample
-from sts_eval.judges._moonshine_model import (
-    FRAME_S,
-    MODEL_RATE_HZ,
-    Array,
-    ModelFileError,
-    MoonshineModel,
-)
 from sts_eval.judges.base import Interval, JudgeError, Transcript
 from sts_eval.judges.vad import BLOCK_S, SileroJudge
 from sts_eval.record import Word
 from sts_eval.target import Samples
+from sts_eval.targets.core import moonshine_model
 from sts_eval.units import SAMPLE_RATE_HZ, seconds_to_samples
 
-TOKENS_PER_S: Final = 6.5
-MAX_SEGMENT_S: Final = 20.0
+FRAME_S: Final = moonshine_model.FRAME_S
+MAX_SEGMENT_S: Final = moonshine_model.MAX_SEGMENT_S
 JOIN_GAP_S: Final = 0.8
 PAD_S: Final = 0.1
-MIN_REPEATS: Final = 4
 SNAP_S: Final = 0.15
 QUIET_BELOW_DB: Final = 30.0
 MIN_QUIET_S: Final = 0.05
@@ -79,21 +70,13 @@ def recognise(part: Samples, at_s: float, spans: Sequence[Interval]) -> list[Wor
 
     Spans and word times are in seconds of the track. Raises JudgeError.
     """
-    from threadpoolctl import threadpool_limits
-
     model = load_model()
-    audio = resample(part, SAMPLE_RATE_HZ, MODEL_RATE_HZ)
+    audio = resample(part, SAMPLE_RATE_HZ, moonshine_model.MODEL_RATE_HZ)
     seconds = len(part) / SAMPLE_RATE_HZ
-    # A second BLAS thread makes these small products slower, and much slower on a busy machine.
-    with threadpool_limits(1, user_api="blas"):
-        decoded = model.decode(model.encode(audio), int(np.ceil(seconds * TOKENS_PER_S)) + 1)
-    kept = len(decoded.tokens) - decoded.finished
-    if not decoded.finished:
-        kept = without_loop(decoded.tokens)
-    tokens = decoded.tokens[:kept]
+    tokens, decoded = moonshine_model.decode_segment(model, audio)
     if not tokens:
         return []
-    starts = align(decoded.attention[: kept + decoded.finished])  # [N (+ EOS)]
+    starts = align(decoded.attention[: len(tokens) + decoded.finished])  # [N (+ EOS)]
     firsts = _word_starts(tokens, model.pieces)
     bounds = [*firsts, len(tokens)]
     words = []
@@ -123,19 +106,7 @@ def segments(spans: Sequence[Interval]) -> list[Interval]:
     return joined
 
 
-def without_loop(tokens: Sequence[int]) -> int:
-    """How many tokens to keep when the end is one unit of tokens said 4 times or more."""
-    for unit in range(1, len(tokens) // MIN_REPEATS + 1):
-        tail = list(tokens[-unit:])
-        repeats = 1
-        while list(tokens[-unit * (repeats + 1) : -unit * repeats]) == tail:
-            repeats += 1
-        if repeats >= MIN_REPEATS:
-            return len(tokens) - unit * (repeats - 1)
-    return len(tokens)
-
-
-def align(attention: Array) -> NDArray[np.int64]:
+def align(attention: NDArray[np.float32]) -> NDArray[np.int64]:
     """First encoder frame of each token, [N], by dynamic time warping over attention [N, L, H, T].
 
     Maximises the summed attention over monotone paths in which every token has a frame.
@@ -213,17 +184,12 @@ def _word_starts(tokens: Sequence[int], pieces: Sequence[bytes]) -> list[int]:
     return [i for i, t in enumerate(tokens) if i == 0 or pieces[t].startswith(blank)]
 
 
-@lru_cache(maxsize=1)
-def load_model() -> MoonshineModel:
+def load_model() -> moonshine_model.MoonshineModel:
     """The model of the wheel, read once per process. Raises JudgeError."""
-    spec = find_spec("moonshine_cpp")  # without importing it: it would load a second onnxruntime
-    folders: list[Any] = list(spec.submodule_search_locations or []) if spec else []
-    if not folders:
-        raise JudgeError("Moonshine is not installed: pip install 'moonshine-cpp==0.1.4'")
     try:
-        return MoonshineModel(Path(folders[0]) / "models" / "base-en")
-    except ModelFileError as error:
-        raise JudgeError(f"{error} (pip install 'moonshine-cpp==0.1.4')") from error
+        return moonshine_model.load_moonshine()
+    except moonshine_model.ModelFileError as error:
+        raise JudgeError(str(error)) from error
 
 
 @lru_cache(maxsize=1)

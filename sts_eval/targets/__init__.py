@@ -36,6 +36,11 @@ TARGETS = Registry(
             "the traditional ASR -> language model -> TTS agent: the baseline",
         ),
         Entry(
+            "reference",
+            f"{_HERE}.core:ReferenceTarget",
+            "the duplex language model of this package: listens and talks at once",
+        ),
+        Entry(
             "process",
             f"{_HERE}.process:ProcessTarget",
             "any program that speaks the frame protocol on stdin/stdout",

@@ -1,18 +1,38 @@
-"""The one door from the harness to the reference core (`sts_core`).
+"""The one door from the harness to the reference core (`sts_core`), and the core as a target.
 
-Everything here imports the core when it is called, so that a suite without it never loads torch.
+    reference   reference:temperature=0.8,voice=hibari:heart   reference:weights=my.safetensors
+
+Torch is imported with the first session or codec, so that a suite without them never loads it; the
+recogniser, `moonshine_model`, needs numpy and onnxruntime only.
+
+Stages are reported per frame, as events of the trace: `stage.encode` (codec and student),
+`stage.temporal`, `stage.depth`, `stage.decode`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sts_eval.target import MissingDependencyError, Samples, TargetError
+from sts_core.asr import moonshine as moonshine_model
+from sts_eval.target import (
+    Emission,
+    MissingDependencyError,
+    Samples,
+    SessionSetup,
+    TargetError,
+    TargetEvent,
+)
 
 if TYPE_CHECKING:
     from sts_core.codec.base import Codec
+    from sts_core.session import BatchSession, Reply, SessionOptions, System
+
+__all__ = ["ReferenceTarget", "apply_tone", "load_codec", "moonshine_model", "tones"]
 
 REFERENCE = "reference"
 
@@ -48,10 +68,139 @@ def apply_tone(
 
     Raises MissingDependencyError when the vocoder is not installed, ValueError on another tone.
     """
+    from sts_core.data.prosody import MissingVocoderError
     from sts_core.data.prosody import apply_tone as transform
-    from sts_core.hf import MissingExtraError
 
     try:
         return np.asarray(transform(audio, tone, rng, strength), np.float32)
-    except (MissingExtraError, ModuleNotFoundError) as error:
+    except MissingVocoderError as error:
         raise MissingDependencyError(str(error)) from error
+
+
+class ReferenceTarget:
+    """The duplex language model of `sts_core`.
+
+    weights: a language model's weights file; empty: the packaged one. seed: added to each
+    scenario's own. temperature: of everything that is drawn, 0 is greedy. voice: of the agent;
+    empty: its first. threads: for torch; 0 leaves them as they are.
+    """
+
+    name = REFERENCE
+    clock: Literal["lockstep"] = "lockstep"
+    options = frozenset({"temperature", "voice", "agent_prefix"})
+
+    def __init__(
+        self,
+        weights: str = "",
+        seed: int = 0,
+        temperature: float = 0.0,
+        voice: str = "",
+        threads: int = 0,
+    ) -> None:
+        if not (np.isfinite(temperature) and temperature >= 0):
+            raise TargetError("reference: temperature must be at least 0")
+        if seed < 0 or threads < 0:
+            raise TargetError("reference: seed and threads must be at least 0")
+        if weights and not Path(weights).is_file():
+            raise TargetError(f"reference: there is no weights file {Path(weights).name}")
+        self._weights, self._voice = weights, voice or None
+        self._seed, self._temperature, self._threads = seed, float(temperature), threads
+
+    def describe(self) -> dict[str, Any]:
+        """Name, settings and the hash of the weights."""
+        from sts_core.lm.weights import DEFAULT_WEIGHTS
+
+        file = Path(self._weights) if self._weights else DEFAULT_WEIGHTS
+        if not file.is_file():
+            raise TargetError("reference: this package has no weights of the language model")
+        with file.open("rb") as handle:
+            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+        return {
+            "name": self.name,
+            "weights": file.name,
+            "weights_sha256": sha256,
+            "seed": self._seed,
+            "temperature": self._temperature,
+            "voice": self._voice or "default",
+        }
+
+    def open(self, setup: SessionSetup) -> ReferenceSession:
+        """Begin a conversation. Raises TargetError when weights or voice cannot be used."""
+        return ReferenceSession(self.open_batch([setup]))
+
+    def open_batch(self, setups: list[SessionSetup]) -> ReferenceBatch:
+        """Begin conversations that are stepped together; see `open`.
+
+        They must ask for the same temperature, and for prefixes of one length.
+        """
+        try:
+            if self._threads:
+                import torch
+
+                torch.set_num_threads(self._threads)
+            system = load_system(self._weights)
+            return ReferenceBatch(system.open_batch([self._options(setup) for setup in setups]))
+        except ValueError as error:  # WeightsError, SessionError
+            raise TargetError(f"reference: {error}") from error
+
+    def _options(self, setup: SessionSetup) -> SessionOptions:
+        from sts_core.session import SessionOptions
+
+        asked = setup.options
+        return SessionOptions(
+            seed=(setup.seed + self._seed) % 2**32,
+            voice=asked.get("voice", self._voice),
+            temperature=asked.get("temperature", self._temperature),
+            agent_prefix=asked.get("agent_prefix"),
+        )
+
+    def shutdown(self) -> None:
+        """Forget the models."""
+        load_system.cache_clear()
+
+
+class ReferenceBatch:
+    """n conversations stepped together (`sts_eval.target.BatchSession`)."""
+
+    def __init__(self, batch: BatchSession) -> None:
+        self._batch = batch
+
+    def push(self, frames: Samples) -> list[Emission]:
+        """Hear frames float32 [n, 1920]; one emission for each conversation."""
+        return [_emission(reply) for reply in self._batch.push(frames)]
+
+    def close(self) -> list[Emission]:
+        """Nothing is left to say."""
+        return [Emission() for _ in range(len(self._batch))]
+
+
+class ReferenceSession:
+    """One conversation."""
+
+    def __init__(self, batch: ReferenceBatch) -> None:
+        self._batch = batch
+
+    def push(self, frame: Samples) -> Emission:
+        """Hear a frame float32 [1920]; always gives one back."""
+        return self._batch.push(frame[None])[0]
+
+    def close(self) -> Emission:
+        """Nothing is left to say."""
+        return Emission()
+
+
+@lru_cache(maxsize=1)
+def load_system(weights: str) -> System:
+    """The system with these weights, read once per process. Raises ValueError (WeightsError)."""
+    from sts_core.session import System
+
+    return System.load(weights or None)
+
+
+def _emission(reply: Reply) -> Emission:
+    stages = reply.stages._asdict()
+    events = tuple(
+        TargetEvent(f"stage.{name.removesuffix('_ms')}", {"compute_ms": round(value, 3)})
+        for name, value in stages.items()
+    )
+    return Emission(reply.audio, reply.text, events)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sts_core.asr.moonshine import BOS, EOS, ModelFileError, MoonshineModel, without_loop
 from sts_eval.audio import resample
 from sts_eval.judges import load_asr
-from sts_eval.judges._moonshine_model import BOS, EOS, ModelFileError, MoonshineModel
-from sts_eval.judges.moonshine import align, load_model, segments, without_loop
+from sts_eval.judges.moonshine import align, load_model, segments
 from sts_eval.judges.text import normalise
 from sts_eval.stimuli import Stimuli
 from sts_eval.trace import silence

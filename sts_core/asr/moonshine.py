@@ -15,8 +15,12 @@ interleaved rotary positions on the first 32 of 52 head dimensions, SwiGLU, tied
 
 from __future__ import annotations
 
+import math
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,9 +41,14 @@ _ROPE_THETA: Final = 10_000.0
 _ROPE_DIMS: Final = 32
 _NORM_EPSILON: Final = 1e-5
 _MIN_SAMPLES: Final = 1_600
+TOKENS_PER_S: Final = 6.5
+"""More than this is no speech: on noise a recogniser of this kind may repeat itself for ever."""
+MIN_REPEATS: Final = 4
+MAX_SEGMENT_S: Final = 20.0
+INSTALL: Final = "pip install 'moonshine-cpp==0.1.4'"
 
 
-class ModelFileError(Exception):
+class ModelFileError(ValueError):
     """The wheel's model files are missing or not what this module was written for."""
 
 
@@ -154,6 +163,68 @@ class MoonshineModel:
                 break
         stacked = np.concatenate(attention) if attention else np.zeros((0, 8, 8, len(hidden)), "f4")
         return Decoded(tokens[1:], stacked, tokens[-1] == EOS)
+
+
+@lru_cache(maxsize=1)
+def load_moonshine() -> MoonshineModel:
+    """The model of the wheel, read once per process.
+
+    Raises:
+        ModelFileError: the wheel is not installed, or its files are not as expected.
+    """
+    spec = find_spec("moonshine_cpp")  # without importing it: it would load a second onnxruntime
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    if not folders:
+        raise ModelFileError(f"Moonshine is not installed: {INSTALL}")
+    return MoonshineModel(Path(folders[0]) / "models" / "base-en")
+
+
+def decode_segment(model: MoonshineModel, audio: Array) -> tuple[list[int], Decoded]:
+    """The tokens of one segment of speech, float32 [S] at 16 kHz, and all that was decoded.
+
+    At most 6.5 tokens a second (Moonshine's own limit); a repetition that runs into it is cut.
+    """
+    from threadpoolctl import threadpool_limits
+
+    limit = math.ceil(len(audio) / MODEL_RATE_HZ * TOKENS_PER_S) + 1
+    # A second BLAS thread makes these small products slower, and much slower on a busy machine.
+    with threadpool_limits(1, user_api="blas"):
+        decoded = model.decode(model.encode(audio), limit)
+    kept = len(decoded.tokens) - decoded.finished
+    if not decoded.finished:
+        kept = without_loop(decoded.tokens)
+    return decoded.tokens[:kept], decoded
+
+
+def transcribe(audio: Array, rate_hz: int) -> str:
+    """The words of a stretch of speech, float32 [S]; one longer than 20 s is heard in equal parts.
+
+    Raises:
+        ModelFileError: as `load_moonshine`.
+    """
+    import soxr
+
+    model = load_moonshine()
+    sound = np.asarray(soxr.resample(audio, rate_hz, MODEL_RATE_HZ), np.float32)
+    parts = max(1, math.ceil(len(sound) / MODEL_RATE_HZ / MAX_SEGMENT_S))
+    heard = []
+    for part in np.array_split(sound, parts):
+        tokens, _ = decode_segment(model, part)
+        text = b"".join(model.pieces[token] for token in tokens).decode("utf-8", "replace")
+        heard += text.replace("\u2581", " ").split()
+    return " ".join(heard)
+
+
+def without_loop(tokens: Sequence[int]) -> int:
+    """How many tokens to keep when the end is one unit of tokens said 4 times or more."""
+    for unit in range(1, len(tokens) // MIN_REPEATS + 1):
+        tail = list(tokens[-unit:])
+        repeats = 1
+        while list(tokens[-unit * (repeats + 1) : -unit * repeats]) == tail:
+            repeats += 1
+        if repeats >= MIN_REPEATS:
+            return len(tokens) - unit * (repeats - 1)
+    return len(tokens)
 
 
 def _norm(x: Array, weight: Array) -> Array:

@@ -1,0 +1,1 @@
+"""Speech recognition for checking what was said; the model comes in a wheel."""
