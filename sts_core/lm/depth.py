@@ -1,11 +1,11 @@
 """The depth transformer: the codebooks of one frame, one after the other.
 
     position k sees    the temporal transformer's word on the frame, the frame's text token,
-                       and the codes of codebooks 0..k-1
+                       the codes of the frame before, and those of codebooks 0..k-1
     and predicts       the code of codebook k
 
-It is causal over the eight positions of a frame and knows nothing of other frames (the RQ
-transformer of Lee et al., 2022, as used by Moshi, 2024). Each codebook has one table [codes, 64]
+It is causal over the eight positions of a frame (the RQ transformer of Lee et al., 2022, as used by
+Moshi, 2024). Each codebook has one table [codes, 64]
 that serves as its embedding and, through a projection, as its output: eight full matrices would
 weigh more than all the rest.
 """
@@ -53,6 +53,8 @@ class DepthTransformer(nn.Module):
         super().__init__()
         dim, self.codebooks = config.depth_dim, config.codebooks
         self.from_frame = nn.Linear(config.dim, dim, bias=False)
+        width = config.codebooks * config.code_dim
+        self.from_previous = nn.Linear(width, dim, bias=False)
         self.from_text = nn.Embedding(config.text_vocabulary, dim)
         self.from_code = nn.Linear(config.code_dim, dim, bias=False)
         self.place = nn.Parameter(torch.randn(config.codebooks, dim) * 0.02)
@@ -61,24 +63,29 @@ class DepthTransformer(nn.Module):
         self.to_code = nn.Parameter(torch.randn(config.codebooks, dim, config.code_dim) * 0.01)
         self.bias = nn.Parameter(torch.zeros(config.codebooks, config.codebook_size))
 
-    def forward(self, frame: Tensor, text: Tensor, codes: Tensor, tables: CodeTables) -> Tensor:
-        """Logits [N, K, codes] of all codebooks of N frames, each seeing the true ones before it.
+    def condition(self, frame: Tensor, previous: Tensor, tables: CodeTables) -> Tensor:
+        """What every position of N frames sees, [N, D].
 
         Args:
             frame: [N, dim] of the temporal transformer.
+            previous: int64 [N, K], the codes of the frames before.
+        """
+        return self.from_frame(frame) + self.from_previous(tables.embed(previous).flatten(-2))
+
+    def forward(self, seen: Tensor, text: Tensor, codes: Tensor, tables: CodeTables) -> Tensor:
+        """Logits [N, K, codes] of all codebooks of N frames, each seeing the true ones before it.
+
+        Args:
+            seen: [N, D] of `condition`.
             text: int64 [N], the frames' text tokens.
             codes: int64 [N, K], the frames' true codes.
         """
         before = self.from_code(tables.embed(codes[:, :-1]))  # [N, K - 1, D]
         x = torch.cat([self.from_text(text)[:, None], before], dim=1) + self.place
-        y = self.body(x + self.from_frame(frame)[:, None])  # [N, K, D]
+        y = self.body(x + seen[:, None])  # [N, K, D]
         vectors = torch.einsum("nkd,kdc->knc", y, self.to_code.to(y.dtype))
         logits = torch.bmm(vectors, tables.tables.to(y.dtype).transpose(1, 2)).transpose(0, 1)
         return logits + self.bias
-
-    def begin(self, frame: Tensor) -> tuple[Tensor, TransformerState]:
-        """What every position of the frames [N, dim] sees, [N, D], and an empty state."""
-        return self.from_frame(frame), self.body.initial_state(len(frame))
 
     def step(
         self,

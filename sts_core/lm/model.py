@@ -1,16 +1,19 @@
 """The duplex language model: hears the user and speaks, both in every frame of 80 ms.
 
-    frame t:   own text [t-1] + own codes [t-1] + ear(user, frame t) + voice
-                 -> temporal transformer -> h[t]
+    frame t:   own text [t-1] + ear(user, frame t) + voice -> temporal transformer -> h[t]
                h[t] -> text token [t]      (inner monologue: words where they begin, PAD between)
-               h[t], text [t] -> depth transformer -> codes [t], codebook 0 to 7
+               h[t], text [t], own codes [t-1] -> depth transformer -> codes [t], codebook 0 to 7
                lower layer -> the user's words, where they end (a head for training and for show)
 
 What is computed from frame t sounds during frame t + 1, so the theoretical latency is 160 ms: 80 ms
 to hear a frame and 80 ms until the next begins (plus 80 ms for each frame of acoustic delay). The
 user's side is given as what the ear says (`sts_core.lm.ear`): the latents that the user's codes
-stand for, and the semantic student's vector. An own frame is given as the sum of vectors of its
-codes: with tables of its own, one for each codebook.
+stand for, and the semantic student's vector.
+
+Unlike Moshi's, the temporal transformer does not hear the agent's own codes. Trained on a few
+thousand fixed recordings it learnt to tell from the first of them which recording was playing, and
+read the words off that, not off the question: 97 % of words right under teacher forcing, next to
+none when it spoke for itself. Own codes reach the depth transformer, one frame back.
 
 After "Moshi" (Défossez et al., 2024): multi-stream modelling, depth transformer, inner monologue.
 """
@@ -28,14 +31,13 @@ from sts_core.lm.sampling import Sampler
 from sts_core.lm.text import BEGIN
 from sts_core.lm.transformer import Transformer, TransformerState
 
-START_CODE = 0  # stands in place of the codes before the first frame, with the BEGIN text token
+START_CODE = 0  # stands in place of all codes of the frame before the first
 
 
 class Frames(NamedTuple):
     """Consecutive frames of a batch of conversations, as the model reads them."""
 
     text: Tensor  # int64 [B, T], own text tokens
-    codes: Tensor  # int64 [B, T, K], own codes, delayed as the configuration says
     ear: Tensor  # [B, T, ear_dim], the user
     voice: Tensor  # int64 [B], the agent's voice
 
@@ -75,8 +77,6 @@ class DuplexLM(nn.Module):
         self.text_in = nn.Embedding(config.text_vocabulary, dim)
         self.voice_in = nn.Embedding(config.voices, dim)
         self.code_tables = CodeTables(config)
-        width = config.codebooks * config.code_dim
-        self.codes_in = nn.Linear(width, dim, bias=False)
         self.ear_in = nn.Linear(config.ear_dim, dim, bias=False)
         self.temporal = Transformer(dim, config.layers, config.heads, config.window_frames)
         self.text_out = nn.Linear(dim, config.text_vocabulary)
@@ -84,22 +84,16 @@ class DuplexLM(nn.Module):
         self.depth = DepthTransformer(config)
         for table in (self.text_in, self.voice_in):
             nn.init.normal_(table.weight, std=0.5)
-        nn.init.normal_(self.codes_in.weight, std=0.5 / width**0.5)
 
-    def embed(self, text: Tensor, codes: Tensor, ear: Tensor, voice: Tensor) -> Tensor:
-        """Sum of the streams [B, N, dim]: text [B, N] and codes [B, N, K] of the frame before."""
-        own = self.codes_in(self.code_tables.embed(codes).flatten(-2))
-        heard = self.ear_in(ear)
-        return self.text_in(text) + own + heard + self.voice_in(voice)[:, None]
+    def embed(self, text: Tensor, ear: Tensor, voice: Tensor) -> Tensor:
+        """Sum of the streams [B, N, dim]; text int64 [B, N] of the frame before."""
+        return self.text_in(text) + self.ear_in(ear) + self.voice_in(voice)[:, None]
 
     def forward(self, frames: Frames) -> Heard:
-        """Whole conversations from their beginning, each frame seeing the true ones before it."""
+        """Whole conversations from their beginning, each frame seeing the true text before it."""
         batch = len(frames.text)
-        first_text = frames.text.new_full((batch, 1), BEGIN)
-        first_codes = frames.codes.new_full((batch, 1, self.config.codebooks), START_CODE)
-        text = torch.cat([first_text, frames.text[:, :-1]], dim=1)
-        codes = torch.cat([first_codes, frames.codes[:, :-1]], dim=1)
-        x = self.embed(text, codes, frames.ear, frames.voice)
+        first = frames.text.new_full((batch, 1), BEGIN)
+        x = self.embed(torch.cat([first, frames.text[:, :-1]], dim=1), frames.ear, frames.voice)
         tap = self.config.words_after_layers
         hidden, tapped, _ = self.temporal.step_with_tap(x, self.temporal.initial_state(batch), tap)
         return Heard(hidden, self.text_out(hidden), self.user_out(tapped))
@@ -114,21 +108,21 @@ class DuplexLM(nn.Module):
     def listen(
         self, ear: Tensor, voice: Tensor, state: LMState
     ) -> tuple[Tensor, Tensor, Tensor, TransformerState]:
-        """The temporal transformer's step: hidden [B, dim], text and user logits, new memory."""
-        x = self.embed(state.text[:, None], state.codes[:, None], ear[:, None], voice)
+        """The temporal transformer's step.
+
+        Returns what the depth transformer will see [B, depth_dim], the logits of the own text and
+        of the user's words [B, V], and the new memory.
+        """
+        x = self.embed(state.text[:, None], ear[:, None], voice)
         tap = self.config.words_after_layers
         hidden, tapped, memory = self.temporal.step_with_tap(x, state.temporal, tap)
-        return (
-            hidden[:, 0],
-            self.text_out(hidden[:, 0]),
-            self.user_out(tapped[:, 0]),
-            memory,
-        )
+        seen = self.depth.condition(hidden[:, 0], state.codes, self.code_tables)
+        return seen, self.text_out(hidden[:, 0]), self.user_out(tapped[:, 0]), memory
 
     @torch.inference_mode()
-    def speak(self, hidden: Tensor, text: Tensor, samplers: Sampler) -> Tensor:
+    def speak(self, seen: Tensor, text: Tensor, samplers: Sampler) -> Tensor:
         """The depth transformer's steps: codes int64 [B, K] of the frame."""
-        seen, state = self.depth.begin(hidden)
+        state = self.depth.body.initial_state(len(seen))
         previous, codes = text, []
         for k in range(self.config.codebooks):
             logits, state = self.depth.step(k, seen, previous, state, self.code_tables)
@@ -147,7 +141,7 @@ class DuplexLM(nn.Module):
             voice: int64 [B].
             samplers: how each stream is drawn, with each conversation's own random numbers.
         """
-        hidden, text_logits, user_logits, memory = self.listen(ear, voice, state)
+        seen, text_logits, user_logits, memory = self.listen(ear, voice, state)
         text = samplers.text(text_logits)
-        codes = self.speak(hidden, text, samplers)
+        codes = self.speak(seen, text, samplers)
         return Spoken(text, codes, user_logits, text_logits), LMState(memory, text, codes)

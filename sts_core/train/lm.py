@@ -11,9 +11,12 @@ The loss of a frame:
 
 Frames without a text token weigh `pad_weight`. The depth transformer learns from a random subset
 of frames (`depth_share` of those in which the agent speaks, a tenth of that of the silent ones):
-it costs more than the temporal one and its frames are alike. Weights that are evaluated and saved
-are an exponential moving average. Shards are read as `sts-core compose` writes them; a running
-composition may go on in another process.
+it costs more than the temporal one and its frames are alike. Of the codes of the frame before, that
+it sees, `code_noise` are random, and in `frame_noise` of the frames all: with true ones alone it
+would go on with the recording it remembers and not say the word it is given.
+
+Weights that are evaluated and saved are an exponential moving average. Shards are read as
+`sts-core compose` writes them; a running composition may go on in another process.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from sts_core.checkpoint import load_checkpoint, save_checkpoint
 from sts_core.codec.files import load_codec
 from sts_core.data.shards import Shard, read_shard
 from sts_core.lm.config import LMConfig
-from sts_core.lm.model import DuplexLM, Frames
+from sts_core.lm.model import START_CODE, DuplexLM, Frames
 from sts_core.lm.text import END_OF_PAD, PAD
 from sts_core.lm.weights import load_lm, save_delta, save_lm
 
@@ -75,6 +78,8 @@ class LMTraining:
     semantic_weight: float = 3.0
     pad_weight: float = 0.3
     depth_share: float = 0.35
+    code_noise: float = 0.2
+    frame_noise: float = 0.15
     monologue_text_weight: float = 0.1
     log_every: int = 20
     validate_every: int = 300
@@ -86,6 +91,7 @@ class Batch(NamedTuple):
     """Conversations side by side, padded at the end."""
 
     frames: Frames
+    codes: Tensor  # int64 [B, T, K], the agent's
     words: Tensor  # int64 [B, T]
     speaking: Tensor  # bool [B, T]
     inside: Tensor  # bool [B, T], false where padded
@@ -153,8 +159,8 @@ class Conversations:
         voice = np.array([shard.voice[i] for shard, i in picked], np.int64)
         weight = [self.text_weights.get(str(shard.kind[i]), 1.0) for shard, i in picked]
         t = torch.from_numpy
-        frames = Frames(t(text), t(codes), t(ear), t(voice))
-        return Batch(frames, t(words), t(speaking), t(inside), torch.tensor(weight))
+        frames = Frames(t(text), t(ear), t(voice))
+        return Batch(frames, t(codes), t(words), t(speaking), t(inside), torch.tensor(weight))
 
 
 def _length(item: tuple[Shard, int]) -> int:
@@ -176,8 +182,11 @@ def losses(
     user = _weighted(heard.user_logits, batch.words, user_weight)
     chance = torch.where(batch.speaking, config.depth_share, config.depth_share / 10) * inside
     chosen = torch.rand(chance.shape, generator=generator) < chance.cpu()
-    hidden, said, codes = heard.hidden[chosen], frames.text[chosen], frames.codes[chosen]
-    logits = model.depth(hidden, said, codes, model.code_tables)  # [N, K, codes]
+    codes = batch.codes[chosen]  # [N, K]
+    before = torch.cat([torch.full_like(batch.codes[:, :1], START_CODE), batch.codes[:, :-1]], 1)
+    previous = _noisy(before[chosen], config, generator)
+    seen = model.depth.condition(heard.hidden[chosen], previous, model.code_tables)
+    logits = model.depth(seen, frames.text[chosen], codes, model.code_tables)  # [N, K, codes]
     each = F.cross_entropy(logits.flatten(0, 1).float(), codes.flatten(), reduction="none")
     by_book = each.view_as(codes).mean(dim=0)
     alpha = config.semantic_weight
@@ -185,6 +194,15 @@ def losses(
     total = config.text_weight * text + config.user_weight * user + config.depth_weight * depth
     parts = {"text": text, "user": user, "semantic": by_book[0], "acoustic": by_book[1:].mean()}
     return total, parts
+
+
+def _noisy(codes: Tensor, config: LMTraining, generator: torch.Generator) -> Tensor:
+    """Codes [N, K], some of them replaced by random ones: all of a frame, or one by one."""
+    chance = torch.rand(codes.shape, generator=generator)
+    whole = torch.rand(len(codes), 1, generator=generator) < config.frame_noise
+    replaced = (chance < config.code_noise) | whole
+    other = torch.randint(config.model.codebook_size, codes.shape, generator=generator)
+    return torch.where(replaced.to(codes.device), other.to(codes.device), codes)
 
 
 def _weighted(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
