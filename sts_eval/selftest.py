@@ -38,6 +38,15 @@ EXPECTED: dict[str, frozenset[str]] = {
     ),
     "yields_to_everything": frozenset({"selectivity_rate"}),
     "resumes_dropped": frozenset({"resumed_dropped_rate"}),
+    "user_voice": frozenset(
+        {
+            "same_voice_rate",  # whoever becomes the user does not stay who it was
+            "user_voice_rate",
+            "user_voice_slope_per_min",
+            "imitation_rate",
+        }
+    ),
+    "voice_swap": frozenset({"same_voice_rate"}),
     "slow": frozenset({"missed_deadline_ratio"}),
 }
 

@@ -156,10 +156,17 @@ def _interruption() -> Kind:
     return InterruptionKind()
 
 
+def _voice_clone() -> Kind:
+    from sts_eval.probes.voice_clone import VoiceCloneKind
+
+    return VoiceCloneKind()
+
+
 KINDS: dict[str, Callable[[], Kind]] = {
     "question": _latency,
     "question_with_pause": _latency_pause,
     "interruption": _interruption,
+    "voice_clone": _voice_clone,
     "full_duplex_bench": _full_duplex_bench,
 }
 

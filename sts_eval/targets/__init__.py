@@ -29,6 +29,11 @@ TARGETS = Registry(
             f"{_HERE}.fakes:ScriptedDuplexTarget",
             "answers at length and yields to true barge-ins only",
         ),
+        Entry(
+            "scripted_voice",
+            f"{_HERE}.fake_voice:ScriptedVoiceTarget",
+            "answers every turn in one packaged voice, never the user's",
+        ),
         Entry("scripted", f"{_HERE}.fakes:ScriptedTarget", "answers a known time after each turn"),
         Entry(
             "cascade",
@@ -78,6 +83,8 @@ FAULTS = Registry(
                 "faults_resume:ResumesDropped",
                 "goes on with the reply that the user had interrupted",
             ),
+            ("user_voice", "faults_voice:UserVoice", "drifts into the user's voice"),
+            ("voice_swap", "faults_voice:VoiceSwap", "has another voice in mid-session"),
             ("slow", "Slow", "each push takes longer than a frame"),
         )
     ],
