@@ -165,7 +165,7 @@ def tones(cache_folder: Path, out: Path, draws: int, seed: int) -> None:
     """Say the emotional sentences in CACHE in four tones of voice; add OUT to the cache after."""
     from sts_core.data.tones import render_tones
 
-    shown = _progress("utterances")
+    shown = progress_line("utterances")
     count = render_tones(cache_folder, out, draws=draws, seed=seed, progress=shown)
     click.echo(f"{out}: {count} utterances")
 
@@ -192,7 +192,7 @@ def compose(
     from sts_core.train.compose import compose_for_stage
 
     count = compose_for_stage(
-        cache_folder, out, stage, dialogues, seed, threads, progress=_progress("conversations")
+        cache_folder, out, stage, dialogues, seed, threads, progress=progress_line("conversations")
     )
     click.echo(f"{out}: {count} shards")
 
@@ -255,12 +255,16 @@ def synth(
     from sts_core.data.synth import synthesise, synthesise_conversation
 
     if conversation or canaries:
-        shown = _progress("utterances")
+        shown = progress_line("utterances")
         count = synthesise_conversation(out, seed=seed, canaries=canaries, progress=shown)
         click.echo(f"{out}: {count} utterances")
         return
     count = synthesise(
-        out, hours=hours, seed=seed, kokoro_voices=kokoro_voices, progress=_progress("s of speech")
+        out,
+        hours=hours,
+        seed=seed,
+        kokoro_voices=kokoro_voices,
+        progress=progress_line("s of speech"),
     )
     click.echo(f"{out}: {count} utterances")
 
@@ -299,7 +303,7 @@ def cache(
             sources,
             splits=splits,
             exclude=parse_exclusions(exclude),
-            progress=_progress("recordings"),
+            progress=progress_line("recordings"),
         )
         for problem in problems:
             click.echo(f"left out: {problem}", err=True)
@@ -307,12 +311,12 @@ def cache(
         from sts_core.semantic.teacher import load_teacher
 
         done = fill_teacher(
-            out, load_teacher(teacher, layer=layer), progress=_progress("feature blocks")
+            out, load_teacher(teacher, layer=layer), progress=progress_line("feature blocks")
         )
         click.echo(f"{out}: features of {done} utterances computed")
 
 
-def _progress(what: str) -> Callable[[float, float], None]:
+def progress_line(what: str) -> Callable[[float, float], None]:
     """A line on standard error at most once a second (once a minute where nobody watches)."""
     pause_s = 1.0 if sys.stderr.isatty() else 60.0
     shown = time.monotonic()
@@ -330,6 +334,7 @@ def _add_commands() -> None:
     from sts_core import cli_talk
 
     main.add_command(cli_talk.talk)
+    main.add_command(cli_talk.skills)
 
 
 _add_commands()
