@@ -9,8 +9,8 @@ a countermeasure is trained or tested on therefore passes through the same chain
 
 The first two steps are what the genuine recordings went through before anyone got them; the copies
 and the synthetic ones go through them here. Sub-band ADPCM splits at 4 kHz like ITU-T G.722 (1988)
-and codes the low half with G.721 (4 bits), the high half with G.723 (3 bits), both of libsndfile:
-its noise is like that of G.722 at 48 kbit/s, its bits are not.
+and codes the low half with 5 bits, the high half with 3 (G.723 of libsndfile): its noise is like
+that of G.722, its bits are not.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def draw_channel(rng: np.random.Generator, codec: str | None = None) -> Channel:
     return Channel(
         codec=codec or str(rng.choice(CODECS)),
         quality=float(rng.random()),
-        snr_db=float(rng.uniform(12, 40)) if rng.random() < 0.7 else None,
+        snr_db=float(rng.uniform(15, 45)) if rng.random() < 0.5 else None,
         noise_slope=float(rng.uniform(0, 1)),
         gain_db=float(rng.uniform(-15, 6)),
         lead_s=float(rng.uniform(0, 0.3)) if rng.random() < 0.5 else 0.0,
-        low_pass_hz=float(rng.uniform(3_400, 6_800)) if rng.random() < 0.3 else None,
-        high_pass_hz=float(rng.uniform(80, 320)) if rng.random() < 0.3 else None,
+        low_pass_hz=float(rng.uniform(3_400, 6_800)) if rng.random() < 0.2 else None,
+        high_pass_hz=float(rng.uniform(80, 320)) if rng.random() < 0.2 else None,
         seed=int(rng.integers(2**31)),
     )
 
@@ -133,7 +133,7 @@ def subband_adpcm(audio: Array) -> Array:
     # The upper half is moved down by 8 kHz (it turns over), coded, and moved up again.
     turn = np.float32(1) - 2 * (np.arange(len(audio)) % 2).astype(np.float32)
     high = resample(rest * turn, RATE_HZ, RATE_HZ / 2)
-    low = _through(low, RATE_HZ // 2, "AU", "G721_32")
+    low = _through(low, RATE_HZ // 2, "AU", "G723_40")
     high = _through(high, RATE_HZ // 2, "AU", "G723_24")
     joined = _fit(resample(low, RATE_HZ / 2, RATE_HZ), len(audio))
     return joined + turn * _fit(resample(high, RATE_HZ / 2, RATE_HZ), len(audio))

@@ -24,8 +24,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--set", "set_folder", type=_FOLDER, required=True, help="Where clips are kept.")
 @click.option("--run", type=_FOLDER, required=True, help="Checkpoints and detector.safetensors.")
-@click.option("--steps", type=click.IntRange(1), default=500, show_default=True)
-@click.option("--width", type=click.IntRange(8), default=48, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=250, show_default=True)
+@click.option("--width", type=click.IntRange(8), default=64, show_default=True)
 @click.option("--per-voice", type=click.IntRange(4), default=80, show_default=True)
 @click.option("--per-engine", type=click.IntRange(4), default=100, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
@@ -67,7 +67,7 @@ def _report(step: int, loss: float) -> None:
 
 @click.command("false-alarms")
 @click.argument("folder", type=_FOLDER)
-@click.option("--detector", "name", default="sts-ecapa", show_default=True)
+@click.option("--detector", "name", default="sts-sync", show_default=True)
 @click.option(
     "--threshold", type=float, help="An alarm is a score below it; default: where LR is 1."
 )

@@ -54,7 +54,7 @@ class CsvScores:
             raise DetectorError(f"{path}: holds no scores")
 
     def _add(self, line: str, where: str, header_allowed: bool) -> None:
-        fields = [field.strip() for field in re.split(r"[,\t]| +", line.strip())]
+        fields = [field.strip() for field in re.split(r"\s*[,\t]\s*| +", line.strip())]
         try:
             score = float(fields[1])
         except (IndexError, ValueError):

@@ -1,6 +1,6 @@
 """Spoof countermeasures by name: audio in, one score out, higher = bona fide everywhere.
 
-    sts-ecapa             the default: trained here (`sts-eval audit train-detector`), shipped
+    sts-sync             the default: trained here (`sts-eval audit train-detector`), shipped
     weights:FILE          one trained by that command
     csv:FILE              scores of another program by file name, higher = bona fide (AASIST, ...)
     transformers:FOLDER   an audio classifier of transformers in a local folder, extra [hf]
@@ -71,16 +71,16 @@ _HERE = "sts_eval.audit"
 
 DETECTORS = Registry(
     "detector",
-    [Entry("sts-ecapa", f"{_HERE}.detectors:shipped", "narrow ECAPA-TDNN trained here (default)")],
+    [Entry("sts-sync", f"{_HERE}.detectors:shipped", "synchrony of bands, trained here (default)")],
 )
 
 
 @lru_cache(maxsize=8)
-def load_detector(name: str = "sts-ecapa") -> Detector:
+def load_detector(name: str = "sts-sync") -> Detector:
     """The detector of this name (see the module). Raises DetectorError, RegistryError."""
     kind, _, rest = name.partition(":")
     if kind == "weights" and rest:
-        return EcapaDetector(Path(rest), name)
+        return StatisticsDetector(Path(rest), name)
     if kind in ("csv", "transformers") and rest:
         from sts_eval.audit import detector_plugins
 
@@ -94,7 +94,7 @@ def load_detector(name: str = "sts-ecapa") -> Detector:
     return detector
 
 
-def detector_calibration(name: str = "sts-ecapa") -> Calibration | None:
+def detector_calibration(name: str = "sts-sync") -> Calibration | None:
     """Score -> ln LR of "bona fide" against "spoof"; None where none is shipped."""
     file = WEIGHTS / f"{name}.calibration.json"
     return load_calibration(file) if name in DETECTORS.entries() and file.is_file() else None
@@ -102,7 +102,7 @@ def detector_calibration(name: str = "sts-ecapa") -> Calibration | None:
 
 def shipped() -> Detector:
     """The detector in the package."""
-    return EcapaDetector(WEIGHTS / "sts-ecapa.safetensors", "sts-ecapa")
+    return StatisticsDetector(WEIGHTS / "sts-sync.safetensors", "sts-sync")
 
 
 class WindowedDetector:
@@ -147,7 +147,7 @@ class WindowedDetector:
         ]
 
 
-class EcapaDetector(WindowedDetector):
+class StatisticsDetector(WindowedDetector):
     """The network of `sts_eval.audit.network` with weights of `sts-eval audit train-detector`."""
 
     def __init__(self, path: Path, name: str) -> None:

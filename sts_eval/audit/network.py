@@ -1,19 +1,23 @@
-"""The countermeasure's features and network, built from speechbrain parts.
+"""The countermeasure: statistics of a clip from speechbrain's spectra, and a small network on them.
 
-Features, every 10 ms at 16 kHz, [T, 60 + 16]:
+A vocoder's marks lie in how the parts of a spectrum move *together*, less in the spectrum itself.
+Voiced speech is driven by one pulse train: at every glottal closure all bands rise within the same
+millisecond or two. Re-made phases smear that (Griffin-Lim, neural vocoders), ideal pulses sharpen
+it (WORLD, source-filter codecs). So a clip [S] at 16 kHz becomes one vector [1069]:
 
-- 60 log powers in triangular bands that are *linear* in frequency (50 Hz to 7 kHz), 25 ms windows:
-  the bands of LFCC without the cosine transform (Sahidullah, Kinnunen and Hanilci, A comparison of
-  features for synthetic speech detection, 2015; vocoders leave marks where mel bands are wide). The
-  mean over the clip is removed from each band, so a fixed filter or gain leaves no trace; powers
-  40 dB below the clip's mean count as that, so silence and a noise floor leave little.
-- 16 *pulse contrasts*: log of arithmetic over geometric mean, over 24 ms, of the power in 4 ms
-  windows every 1 ms. Voiced speech drives all bands at the same instants; re-made phases smear
-  these, pulse trains sharpen them. It is free of gain and of slow filters.
+- *synchrony*, 648: correlations between the log powers of 16 bands in 4 ms windows every 1 ms,
+  their 24 ms mean removed, over the loud parts: every pair at lags of -2..2 ms, each band with
+  itself 1 and 2 ms later, and the strongest repetition within 3..12 ms (the pitch);
+- *contrast*, 64: log of arithmetic over geometric mean of those powers over 24 ms: mean, spread and
+  change from frame to frame; and the spread of the powers themselves;
+- *bands*, 357: of 60 log powers, 25 ms every 10 ms: spread, skewness, change after 10 and 30 ms,
+  differences of neighbouring bands. Bands are linear in frequency, 50 Hz to 7 kHz, as in LFCC
+  (Sahidullah, Kinnunen and Hanilci, A comparison of features for synthetic speech detection, 2015).
 
-Network: ECAPA-TDNN (Desplanques, Thienpondt and Demuynck, 2020) from speechbrain, narrow, with two
-cosine outputs trained by additive angular margin. Score: cosine to "bona fide" minus cosine to
-"spoof", in [-2, 2]; higher = bona fide.
+Means of bands are left out and powers 40 dB below the clip's mean count as that: a gain, a fixed
+filter and a noise floor leave little. The network: standardised vector, one hidden layer, and two
+cosines trained by speechbrain's additive angular margin loss. Score: cosine to "bona fide" minus
+cosine to "spoof", in [-2, 2]; higher = bona fide.
 """
 
 from __future__ import annotations
@@ -22,19 +26,22 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool1d
 
 from sts_eval import _torchaudio
 
 RATE_HZ: Final = 16_000
-LINEAR_BANDS: Final = 60
-CONTRAST_BANDS: Final = 16
-BANDS: Final = LINEAR_BANDS + CONTRAST_BANDS
-EMBEDDING: Final = 64
+FINE_BANDS: Final = 60
+COARSE_BANDS: Final = 16
+DIMENSION: Final = 1069
 _FLOOR: Final = 1e-4
+_SMALL: Final = 1e-3
+_LAGS_MS: Final = (0, 1, -1, 2, -2)
+_PITCH_MS: Final = range(3, 13)
 
 
 class Features(nn.Module):
-    """Audio [B, S] at 16 kHz -> features [B, T, 76], T = S / 160 + 1."""
+    """Audio [B, S] at 16 kHz, S >= 0.5 s -> statistics [B, 1069]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,24 +50,90 @@ class Features(nn.Module):
 
         self._long = STFT(RATE_HZ, win_length=25, hop_length=10, n_fft=400)
         self._short = STFT(RATE_HZ, win_length=4, hop_length=1, n_fft=64)
-        self.register_buffer("_fine", linear_bank(201, LINEAR_BANDS), persistent=False)
-        self.register_buffer("_coarse", linear_bank(33, CONTRAST_BANDS), persistent=False)
+        self._fine = linear_bank(201, FINE_BANDS)
+        self._coarse = linear_bank(33, COARSE_BANDS)
 
     def forward(self, audio: Tensor) -> Tensor:
         """See the class."""
-        power = self._long(audio).square().sum(-1) @ self._fine  # [B, T, 60]
-        floor = _FLOOR * power.mean(dim=(1, 2), keepdim=True) + 1e-12
-        fine = torch.log(power + floor)
-        fine = fine - fine.mean(dim=1, keepdim=True)
-        quick = self._short(audio).square().sum(-1) @ self._coarse  # [B, 10 T, 16]
-        quick = (quick + _FLOOR * quick.mean(dim=(1, 2), keepdim=True) + 1e-12).transpose(1, 2)
-        smooth = nn.functional.avg_pool1d(quick, 24, 10, padding=12)
-        contrast = torch.log(smooth) - nn.functional.avg_pool1d(
-            torch.log(quick), 24, 10, padding=12
+        level = audio.square().mean(1, keepdim=True).sqrt()
+        audio = 0.05 * audio / level.clamp_min(1e-9)
+        fine = self._long(audio).square().sum(-1) @ self._fine  # [B, T, 60]
+        coarse = (self._short(audio).square().sum(-1) @ self._coarse).transpose(1, 2)
+        total = fine.sum(-1)
+        active = (total > 0.03 * total.mean(1, keepdim=True)).float()  # [B, T]
+        logs = torch.log(_floored(fine))
+        powers = _floored(coarse)  # [B, 16, 10 T]
+        return torch.cat(
+            [band_statistics(logs, active), *contrast_and_synchrony(powers, active)], dim=1
         )
-        contrast = contrast.transpose(1, 2)[:, 1:-1]
-        frames = min(fine.shape[1], contrast.shape[1])
-        return torch.cat([fine[:, :frames] / 3, contrast[:, :frames].clamp(-1, 4)], dim=2)
+
+
+def _floored(power: Tensor) -> Tensor:
+    return power + _FLOOR * power.mean(dim=(1, 2), keepdim=True) + 1e-12
+
+
+def band_statistics(logs: Tensor, active: Tensor) -> Tensor:
+    """[B, 357] of log powers [B, T, 60] over active frames [B, T]."""
+    around = logs - _mean(logs, active)[:, None]
+    spread = _mean(around.square(), active).sqrt()
+    parts = [spread, _mean(around**3, active) / (spread**3 + _SMALL)]
+    for lag in (1, 3):
+        change = (around[:, lag:] - around[:, :-lag]).square()
+        parts.append(torch.log(_mean(change, active[:, lag:] * active[:, :-lag]) + _SMALL))
+    slope = around[:, :, 1:] - around[:, :, :-1]
+    bend = slope[:, :, 1:] - slope[:, :, :-1]
+    parts += [torch.log(_mean(step.square(), active) + _SMALL) for step in (slope, bend)]
+    return torch.cat(parts, dim=1)
+
+
+def contrast_and_synchrony(powers: Tensor, active: Tensor) -> list[Tensor]:
+    """[B, 64] and [B, 648] of powers [B, 16, 10 T] every 1 ms; active: [B, T]."""
+    logs = torch.log(powers)
+    smooth = torch.log(_average(powers, 24, 10)) - _average(logs, 24, 10)
+    contrast = smooth.transpose(1, 2).clamp(-1, 4)  # [B, T or T + 1, 16]
+    frames = min(contrast.shape[1], active.shape[1])
+    contrast, active = contrast[:, :frames], active[:, :frames]
+    mean = _mean(contrast, active)
+    spread = _mean((contrast - mean[:, None]).square(), active).sqrt()
+    change = _mean((contrast[:, 1:] - contrast[:, :-1]).square(), active[:, 1:])
+
+    quick = logs - _average(logs, 25, 1)
+    near = avg_pool1d(powers.sum(1, keepdim=True), 25, 1, padding=12)[:, 0]
+    loud = (near > 0.1 * near.mean(1, keepdim=True)).float()  # [B, 10 T]
+    weight = loud.sum(1, keepdim=True).clamp_min(1.0)
+    size = ((quick.square() * loud[:, None]).sum(2) / weight).sqrt()
+    first = [mean, spread, torch.log(change + _SMALL), torch.log(size + _SMALL)]
+    normal = quick / size[..., None].clamp_min(_SMALL)
+    return [torch.cat(first, dim=1), _synchrony(normal, loud, weight)]
+
+
+def _synchrony(normal: Tensor, loud: Tensor, weight: Tensor) -> Tensor:
+    """[B, 648] correlations of normal [B, 16, 10 T] over loud milliseconds."""
+    rows, columns = torch.triu_indices(COARSE_BANDS, COARSE_BANDS, 1)
+    length, parts = normal.shape[2], []
+    own = []
+    for lag in _LAGS_MS:
+        later = normal[:, :, max(lag, 0) : length + min(lag, 0)]
+        other = normal[:, :, max(-lag, 0) : length - max(lag, 0)]
+        weighted = later * loud[:, None, : later.shape[2]]
+        table = torch.bmm(weighted, other.transpose(1, 2)) / weight[..., None]  # [B, 16, 16]
+        parts.append(table[:, rows, columns])
+        if lag > 0:
+            own.append(torch.diagonal(table, dim1=1, dim2=2))
+    repeats = [
+        (normal[:, :, lag:] * normal[:, :, :-lag] * loud[:, None, lag:]).sum(2) / weight
+        for lag in _PITCH_MS
+    ]
+    return torch.cat([*parts, *own, torch.stack(repeats, 2).amax(2)], dim=1)
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over time: [B, T, D], [B, T] -> [B, D]."""
+    return (values * weight[..., None]).sum(1) / weight.sum(1, keepdim=True).clamp_min(1.0)
+
+
+def _average(values: Tensor, width: int, stride: int) -> Tensor:
+    return avg_pool1d(values, width, stride, padding=width // 2, count_include_pad=False)
 
 
 def linear_bank(bins: int, bands: int) -> Tensor:
@@ -72,32 +145,33 @@ def linear_bank(bins: int, bands: int) -> Tensor:
 
 
 class Countermeasure(nn.Module):
-    """Features [B, T, 76] -> cosines to (spoof, bona fide) [B, 2]."""
+    """Statistics [B, 1069] -> cosines to (spoof, bona fide) [B, 2]."""
 
-    def __init__(self, width: int = 48) -> None:
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, width: int = 64, dropout: float = 0.3) -> None:
         super().__init__()
         _torchaudio.prepare()
-        from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN, Classifier
+        from speechbrain.lobes.models.ECAPA_TDNN import Classifier
 
         self.width = width
-        self.encoder = ECAPA_TDNN(
-            BANDS,
-            channels=[width] * 4 + [3 * width],
-            lin_neurons=EMBEDDING,
-            attention_channels=32,
-            se_channels=32,
-            res2net_scale=4,
+        self.register_buffer("mean", torch.zeros(DIMENSION))
+        self.register_buffer("spread", torch.ones(DIMENSION))
+        self.encoder = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(DIMENSION, width), nn.LeakyReLU(0.1)
         )
-        self.head = Classifier(EMBEDDING, out_neurons=2)
+        self.head = Classifier(width, out_neurons=2)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, statistics: Tensor) -> Tensor:
         """See the class."""
-        cosines: Tensor = self.head(self.encoder(features))[:, 0]
+        normal = ((statistics - self.mean) / self.spread).clamp(-6, 6)
+        cosines: Tensor = self.head(self.encoder(normal)[:, None])[:, 0]
         return cosines
 
-    def scores(self, features: Tensor) -> Tensor:
+    def scores(self, statistics: Tensor) -> Tensor:
         """[B] higher = bona fide."""
-        cosines = self(features)
+        cosines = self(statistics)
         return cosines[:, 1] - cosines[:, 0]
 
 

@@ -8,8 +8,8 @@ a `manifest.jsonl` with `path` and `voice` or `speaker`, and for synthetic speec
     synthetic folder   -> attacks named after `engine`; kokoro and hibari (distilled from it) are
                           one family, neural_tts
 
-Every clip goes through `channel.apply_channel` with its own draw. The result is one file with the
-features of all clips, float16, and what each is; made once, it survives interruption in parts.
+Every clip goes through `channel.apply_channel` with its own draw. The result is a folder with the
+clips, 16 bit at 16 kHz, and what each is; made in chunks, so that it survives interruption.
 """
 
 from __future__ import annotations
@@ -170,7 +170,6 @@ def build(
     if about.is_file() and about.read_text() != settings_text:
         raise AuditError(f"{target} holds a set of other settings: delete it or name another")
     write_text_atomic(about, settings_text)
-    features = _features()
     chunk: list[tuple[Clip, Any]] = []
     number = 0
     progress.begin("clips", 0)
@@ -180,7 +179,7 @@ def build(
         if len(chunk) == CHUNK or (made is None and chunk):
             file = target / f"{number:05d}.npz"
             if number % share[1] == share[0] and not file.is_file():
-                _write_chunk(file, chunk, number, options, features)
+                _write_chunk(file, chunk, number, options)
             progress.step(file.name)
             chunk, number = [], number + 1
     if len(list(target.glob("*.npz"))) == number:
@@ -188,7 +187,7 @@ def build(
 
 
 def _write_chunk(
-    file: Path, chunk: list[tuple[Clip, Any]], number: int, options: SetOptions, features: Any
+    file: Path, chunk: list[tuple[Clip, Any]], number: int, options: SetOptions
 ) -> None:
     rows, done = [], []
     for at, (clip, audio) in enumerate(chunk):
@@ -198,36 +197,37 @@ def _write_chunk(
         codec = CODECS[zlib.crc32(f"{clip.group} {clip.attack} {at}".encode()) % len(CODECS)]
         channel = draw_channel(rng, codec)
         heard = apply_channel(resample(audio, SAMPLE_RATE_HZ, RATE_HZ), channel, CLIP_S)
-        rows.append(features(heard))
+        rows.append(np.round(np.clip(heard, -1, 1) * 32767).astype(np.int16))
         done.append({**asdict(clip), "codec": codec})
     partial = file.with_suffix(".partial")
     with partial.open("wb") as stream:
-        np.savez(stream, features=np.stack(rows), clips=np.array(json.dumps(done)))
+        np.savez(stream, audio=np.stack(rows), clips=np.array(json.dumps(done)))
     partial.rename(file)
 
 
-def _features() -> Any:
+def statistics(audio: NDArray[Any]) -> NDArray[np.float32]:
+    """Statistics [N, 1069] of clips [N, S] at 16 kHz, int16 or float in [-1, 1]."""
     import torch
 
     from sts_eval.audit.network import Features
 
-    extract = Features()
+    extract, found = Features(), []
+    scale = 1 / 32767 if audio.dtype == np.int16 else 1.0
+    with torch.inference_mode():
+        for start in range(0, len(audio), 16):
+            block = audio[start : start + 16].astype(np.float32) * np.float32(scale)
+            found.append(extract(torch.from_numpy(block)).numpy())
+    return np.concatenate(found)
 
-    def of(audio: Array) -> NDArray[np.float16]:
-        with torch.inference_mode():
-            return np.asarray(extract(torch.from_numpy(audio)[None])[0].numpy(), np.float16)
 
-    return of
-
-
-def load_set(folder: Path) -> tuple[list[Clip], NDArray[np.float16]]:
-    """(clips, features [N, T, 76]) of a complete set. Raises AuditError."""
+def load_set(folder: Path) -> tuple[list[Clip], NDArray[np.float32]]:
+    """(clips, statistics [N, 1069]) of a complete set. Raises AuditError."""
     if not (folder / "complete").is_file():
         raise AuditError(f"{folder}: no complete training set; build it first")
     clips_found: list[Clip] = []
     parts = []
     for file in sorted(folder.glob("*.npz")):
         with np.load(file, allow_pickle=False) as content:
-            parts.append(content["features"])
+            parts.append(statistics(content["audio"]))
             clips_found += [Clip(**row) for row in json.loads(str(content["clips"]))]
     return clips_found, np.concatenate(parts)

@@ -96,7 +96,7 @@ def test_training_set_is_made_once_and_goes_on(tmp_path, speech):
     families = [clip.family for clip in clips]
     assert families == ["", "", "world", "griffin_lim", "codec", "espeak"]
     assert features.shape[0] == 6
-    assert features.shape[2] == 76
+    assert features.shape[1] == 1069
     assert np.isfinite(features).all()
     assert len({clip.group for clip in clips[:5]}) == 1  # copies stay with their source
     with pytest.raises(AuditError, match="other settings"):

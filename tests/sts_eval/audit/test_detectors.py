@@ -1,0 +1,241 @@
+"""The countermeasure and its plug-ins: interface, polarity, refusal of bad input."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from sts_eval.audio import load_audio, write_flac
+from sts_eval.audit import AuditError
+from sts_eval.audit.cli import audit
+from sts_eval.audit.detectors import (
+    KNOWN,
+    DetectorError,
+    WindowedDetector,
+    check_polarity,
+    detector_calibration,
+    load_detector,
+)
+from sts_eval.audit.network import DIMENSION
+from sts_eval.audit.train_detector import TrainOptions, load_network, save_detector, train
+from sts_eval.audit.training_set import Clip
+from sts_eval.registry import RegistryError
+
+
+class Loudness(WindowedDetector):
+    """Scores the level: enough to see windows."""
+
+    name, version = "loudness", "1"
+
+    def score_batch(self, windows):
+        return np.sqrt((windows**2).mean(axis=1))
+
+
+class Reversed(WindowedDetector):
+    """The shipped detector with the wrong sign."""
+
+    name, version = "reversed", "1"
+
+    def score_batch(self, windows):
+        return -load_detector().score_batch(windows)
+
+
+@pytest.fixture(scope="module")
+def genuine() -> np.ndarray:
+    return load_audio(sorted((KNOWN / "bonafide").glob("*.opus"))[0])
+
+
+def test_shipped_detector_is_repeatable_and_deaf_to_gain(genuine):
+    detector = load_detector()
+    score = detector.score(genuine)
+    assert -2 <= score <= 2
+    assert detector.score(genuine.copy()) == score
+    assert detector.score(0.1 * genuine) == pytest.approx(score, abs=0.05)
+
+
+def test_polarity_of_the_shipped_detector():
+    means = check_polarity(load_detector())
+    assert means["bonafide"] > means["spoof"]
+    assert means["n_bonafide"] == means["n_spoof"] == 4
+
+
+def test_wrong_polarity_is_refused():
+    with pytest.raises(DetectorError, match="point the wrong way"):
+        check_polarity(Reversed())
+
+
+def test_shipped_calibration_rises_and_is_limited():
+    calibration = detector_calibration()
+    assert calibration is not None
+    low, high = calibration.log10_lr([-2.0, 2.0])
+    assert low < 0 < high
+    assert detector_calibration("python:a:b") is None
+
+
+def test_windows_cover_the_recording():
+    audio = np.concatenate([np.zeros(72_000), np.full(72_000, 0.5), np.zeros(24_000)])
+    windows = Loudness().score_windows(audio.astype(np.float32), 2.0, 1.0)
+    assert windows[0].start_s == 0
+    assert windows[-1].end_s == 7.0
+    assert windows[0].score is None  # silence is not scored
+    assert max((w.score or 0, w.start_s) for w in windows)[1] in (3.0, 4.0)
+    assert [w.start_s for w in windows] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("audio", "message"),
+    [
+        (np.zeros(0, np.float32), "at least 1 s"),
+        (np.zeros(48_000, np.float32), "silent"),
+        (np.full(48_000, np.inf, np.float32), "NaN or infinite"),
+        (np.zeros((2, 48_000), np.float32), "mono"),
+    ],
+)
+def test_unusable_audio_is_refused(audio, message):
+    with pytest.raises(DetectorError, match=message):
+        load_detector().score(audio)
+
+
+def test_names(tmp_path):
+    with pytest.raises(RegistryError, match="did you mean 'sts-sync'"):
+        load_detector("sts-syn")
+    with pytest.raises(DetectorError, match="it has no score"):
+        load_detector("python:collections:OrderedDict")
+    with pytest.raises(AuditError, match="not a readable countermeasure"):
+        load_detector(f"weights:{tmp_path / 'none.safetensors'}")
+
+
+def made_up(n: int = 48) -> tuple[list[Clip], np.ndarray]:
+    """Clips whose class is in twenty numbers: learnable in a few steps."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1, (n, DIMENSION)).astype(np.float32)
+    clips = []
+    for i in range(n):
+        spoof = i % 2 == 1
+        features[i, :20] += 1.5 if spoof else -1.5
+        clips.append(Clip(f"s{i % 4}", f"g{i}", "x" * spoof, "x" * spoof, "clean", "made up"))
+    return clips, features
+
+
+SMALL = TrainOptions(steps=30, rows=8, width=16, checkpoint_every=10)
+
+
+def test_training_learns_and_resumes_to_the_same_network(tmp_path):
+    clips, features = made_up()
+    whole = train(clips, features, SMALL)
+    scores = whole.scores(torch.from_numpy(features)).detach().numpy()
+    assert scores[::2].min() > scores[1::2].max()
+
+    class Stop(Exception):
+        pass
+
+    def stop(step, _loss):
+        if step == 25:
+            raise Stop
+
+    run = tmp_path / "run"
+    with pytest.raises(Stop):
+        train(clips, features, SMALL, run, stop)
+    resumed = train(clips, features, SMALL, run)
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    with pytest.raises(AuditError, match="other options"):
+        train(clips, features, TrainOptions(steps=31, rows=8, width=16), run)
+
+
+def test_weights_round_trip(tmp_path):
+    clips, features = made_up(16)
+    net = train(clips, features, TrainOptions(steps=2, rows=4, width=16))
+    file = tmp_path / "d.safetensors"
+    save_detector(net, file, {"steps": 2})
+    again, about = load_network(file)
+    block = torch.from_numpy(features[:4])
+    assert torch.allclose(net.scores(block), again.scores(block), atol=1e-2)
+    assert about["steps"] == 2
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(AuditError, match="not a readable"):
+        load_network(file)
+
+
+def test_csv_scores(tmp_path):
+    file = tmp_path / "scores.csv"
+    file.write_text("filename,score\nLA_1.flac,1.5\nLA_2 , -2\n")
+    detector = load_detector(f"csv:{file}")
+    assert detector.score_file(Path("x/LA_1.wav")) == 1.5
+    assert detector.score_file(Path("LA_2.flac")) == -2
+    with pytest.raises(DetectorError, match=r"no score for other\.wav"):
+        detector.score_file(Path("other.wav"))
+    with pytest.raises(DetectorError, match="not of audio"):
+        detector.score(np.zeros(48_000, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no scores"),
+        ("a,1\nb,x\n", ":2: expected"),
+        ("a,nan\n", "not finite"),
+        ("a,1\na,2\n", "two different"),
+    ],
+)
+def test_bad_csv_is_refused(tmp_path, text, message):
+    file = tmp_path / "bad.csv"
+    file.write_text(text)
+    with pytest.raises(DetectorError, match=message):
+        load_detector(f"csv:{file}")
+
+
+def test_transformers_folder(tmp_path, genuine):
+    """A tiny classifier of random weights, saved as any published one is."""
+    transformers = pytest.importorskip("transformers", reason="extra [hf]")
+    config = transformers.Wav2Vec2Config(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8, 8),
+        conv_stride=(5, 4),
+        conv_kernel=(10, 8),
+        num_feat_extract_layers=2,
+        num_conv_pos_embeddings=8,
+        num_conv_pos_embedding_groups=2,
+        classifier_proj_size=8,
+        id2label={0: "spoof", 1: "Bona-fide"},
+        label2id={"spoof": 0, "Bona-fide": 1},
+    )
+    torch.manual_seed(0)
+    transformers.Wav2Vec2ForSequenceClassification(config).save_pretrained(tmp_path)
+    transformers.Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
+    detector = load_detector(f"transformers:{tmp_path}")
+    assert np.isfinite(detector.score(genuine))
+    settings = json.loads((tmp_path / "config.json").read_text())
+    settings["id2label"] = {"0": "cat", "1": "dog"}
+    settings["label2id"] = {"cat": 0, "dog": 1}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    load_detector.cache_clear()
+    with pytest.raises(DetectorError, match="must mean bona fide"):
+        load_detector(f"transformers:{tmp_path}")
+    with pytest.raises(DetectorError, match=r"no config\.json"):
+        load_detector(f"transformers:{tmp_path / 'none'}")
+
+
+def test_false_alarms_command(tmp_path, genuine):
+    runner = CliRunner()
+    write_flac(tmp_path / "call.flac", genuine)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    result = runner.invoke(audit, ["false-alarms", str(tmp_path), "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    assert {row["n"] for row in found["conditions"]} == {1}
+    assert found["conditions"][0]["mean_change"] == 0
+    assert len(found["refused"]) == 1
+    table = runner.invoke(audit, ["false-alarms", str(tmp_path), "--threshold", "5"])
+    assert "1 of 1" in table.output
+    assert "not scored: broken.wav" in table.output
+    (tmp_path / "none").mkdir()
+    empty = runner.invoke(audit, ["false-alarms", str(tmp_path / "none")])
+    assert empty.exit_code == 2
+    assert "no recordings here" in empty.output
