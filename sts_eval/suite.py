@@ -31,7 +31,14 @@ from sts_eval.gate import Gate, GateSyntaxError, parse_gate
 from sts_eval.metric import MetricSpec
 from sts_eval.probes import KINDS, Kind, ScenarioBlock
 from sts_eval.registry import RegistryError, nearest
-from sts_eval.yamlfile import KeyPath, SuiteError, SuiteErrors, YamlDocument, read_yaml
+from sts_eval.yamlfile import (
+    KeyPath,
+    SuiteError,
+    SuiteErrors,
+    YamlDocument,
+    explain,
+    read_yaml,
+)
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
@@ -131,7 +138,7 @@ def _check_model(document: YamlDocument, errors: list[SuiteError]) -> SuiteModel
     try:
         return SuiteModel.model_validate(document.data)
     except ValidationError as error:
-        errors += _explain(error, document, (), SuiteModel)
+        errors += explain(error, document, (), SuiteModel)
         return None
 
 
@@ -157,7 +164,7 @@ def _check_blocks(
         try:
             checked.append((kind, kind.block.model_validate(block)))
         except ValidationError as error:
-            errors += _explain(error, document, path, kind.block)
+            errors += explain(error, document, path, kind.block)
     return checked
 
 
@@ -188,42 +195,3 @@ def _apply_profile(model: SuiteModel, name: str, document: YamlDocument) -> Suit
     if profile.gates is not None:
         changes["gates"] = profile.gates
     return model.model_copy(update=changes)
-
-
-def _explain(
-    error: ValidationError, document: YamlDocument, prefix: KeyPath, model: type[BaseModel]
-) -> list[SuiteError]:
-    """Pydantic's findings as `file:line: key: what is wrong - did you mean ...?`."""
-    found = []
-    for detail in error.errors(include_url=False):
-        path: KeyPath = (*prefix, *detail["loc"])
-        key = ".".join(str(part) for part in path) or "suite"
-        if detail["type"] == "extra_forbidden":
-            fields = _fields_at(model, detail["loc"][:-1])
-            message = f"unknown key {path[-1]!r}{nearest(str(path[-1]), fields)}"
-        elif detail["type"] == "missing":
-            message = f"missing key {path[-1]!r}"
-        else:
-            message = f"{key}: {detail['msg']} (got {_short(detail.get('input'))})"
-        found.append(SuiteError(document.file, document.line(path), message))
-    return found
-
-
-def _fields_at(model: type[BaseModel], path: KeyPath) -> list[str]:
-    """Names of the fields that are valid below a path of a model."""
-    current: Any = model
-    for part in path:
-        if not (isinstance(current, type) and issubclass(current, BaseModel)):
-            return []
-        field = current.model_fields.get(str(part))
-        current = field.annotation if field else None
-        arguments = getattr(current, "__args__", ())
-        current = next((a for a in (current, *arguments) if isinstance(a, type)), None)
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        return list(current.model_fields)
-    return []
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

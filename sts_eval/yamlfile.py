@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import yaml
+from pydantic import BaseModel, ValidationError
+
+from sts_eval.registry import nearest
 
 MAX_BYTES = 1_000_000
 KeyPath = tuple[str | int, ...]
@@ -110,3 +114,57 @@ def _collect(
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             _collect(value, (*path, index), lines, errors, name)
+
+
+def explain(
+    error: ValidationError, document: YamlDocument, prefix: KeyPath, model: type[BaseModel]
+) -> list[SuiteError]:
+    """Pydantic's findings as `file:line: key: what is wrong - did you mean ...?`."""
+    found = []
+    for detail in error.errors(include_url=False):
+        path: KeyPath = (*prefix, *detail["loc"])
+        key = ".".join(str(part) for part in path) or "file"
+        if detail["type"] == "extra_forbidden":
+            fields = _fields_at(model, detail["loc"][:-1])
+            message = f"unknown key {path[-1]!r}{nearest(str(path[-1]), fields)}"
+        elif detail["type"] == "missing":
+            message = f"missing key {path[-1]!r}"
+        else:
+            message = f"{key}: {detail['msg']} (got {_short(detail.get('input'))})"
+        found.append(SuiteError(document.file, document.line(path), message))
+    return found
+
+
+def _fields_at(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """Keys that are valid below a path of a model, as the file spells them."""
+    current: Any = model
+    for part in path:
+        if get_origin(current) in (Union, UnionType):
+            current = _model_in(current) or current
+        inner = _model_in(current)
+        if inner is None:
+            return []
+        if current is inner:
+            field = inner.model_fields.get(str(part)) or _by_alias(inner, str(part))
+            current = field.annotation if field else None
+        else:  # `part` is the key of a mapping or the index of a list
+            current = inner
+    last = _model_in(current)
+    return [field.alias or name for name, field in last.model_fields.items()] if last else []
+
+
+def _by_alias(model: type[BaseModel], alias: str) -> Any:
+    return next((field for field in model.model_fields.values() if field.alias == alias), None)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation is, or holds: `X`, `X | None`, `dict[str, X]`, `list[X]`."""
+    if get_origin(annotation) is None:
+        is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        return annotation if is_model else None
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

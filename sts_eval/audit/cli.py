@@ -22,22 +22,32 @@ USAGE = 2
 
 
 class AuditGroup(click.Group):
-    """Turns unusable input into one message and exit code 2."""
+    """Turns unusable input into one message and exit code 2; what is no command is recordings."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
+        from sts_eval.audio import AudioError
         from sts_eval.audit import AuditError
         from sts_eval.registry import RegistryError
+        from sts_eval.yamlfile import SuiteErrors
 
         try:
             return super().invoke(ctx)
-        except (AuditError, RegistryError) as error:
+        except (AuditError, AudioError, RegistryError, SuiteErrors) as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(USAGE)
 
 
 @click.group(cls=AuditGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def audit() -> None:
-    """Measure detectors of cloned voices."""
+    """Audit recordings for cloned voices, and measure the detectors that do it.
+
+    sts-eval audit FOLDER --registry voices.yaml   is short for   sts-eval audit run FOLDER ...
+    """
 
 
 audit.add_command(train_detector)
@@ -193,3 +203,13 @@ def _about(measure: Measure) -> str:
     trials = ", ".join(f"{n} {label}" for label, n in measure.n_by_class.items())
     clusters = f"{measure.method} ({measure.n_clusters} drawn)"
     return trials if measure.lo is None else f"{trials}; {clusters}"
+
+
+def _add_commands() -> None:
+    from sts_eval.audit.commands import COMMANDS
+
+    for command in COMMANDS:
+        audit.add_command(command)
+
+
+_add_commands()

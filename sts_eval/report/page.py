@@ -15,7 +15,7 @@ import base64
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -36,15 +36,27 @@ _JSON_ESCAPES = {
 }
 
 
-def render(template: str, context: Mapping[str, Any]) -> str:
-    """Render a page template with the style sheet, the script and the policy that admits them."""
-    style, script = _asset("report.css"), "".join(_asset(name) for name in _SCRIPTS)
+def render(
+    template: str,
+    context: Mapping[str, Any],
+    *,
+    scripts: Sequence[str] = (),
+    styles: Sequence[str] = (),
+    images: bool = False,
+) -> str:
+    """Render a page template with the style sheets, the scripts and the policy that admits them.
+
+    scripts, styles: further files after the common ones. images: pictures beside the page may show.
+    """
+    style = "".join(_asset(name) for name in ("report.css", *styles))
+    script = "".join(_asset(name) for name in (*_SCRIPTS, *scripts))
     policy = "; ".join(
         [
             "default-src 'none'",
             f"script-src {_hash_source(script)}",
             f"style-src {_hash_source(style)}",
             "media-src 'self' file: data:",
+            *(["img-src 'self' file:"] if images else []),
             "base-uri 'none'",
             "form-action 'none'",
         ]

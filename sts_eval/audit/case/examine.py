@@ -1,0 +1,177 @@
+"""Examine one recording: read, measure, score, leave its evidence beside the report. No verdict."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from sts_eval.audit.case import condition
+from sts_eval.audit.case.inventory import InventoryEntry
+from sts_eval.audit.case.marks import read_marks
+from sts_eval.audit.case.parts import Part, load_detector, load_encoder, pieces, windows
+from sts_eval.audit.case.records import (
+    DetectorFinding,
+    EvidenceFile,
+    Examination,
+    Likeness,
+    SoundFacts,
+    Window,
+)
+from sts_eval.audit.case.sound import Sound, UnusableFile, read_sound
+from sts_eval.audit.voices.enrolment import Vectors
+from sts_eval.judges.base import Interval
+from sts_eval.target import Samples
+from sts_eval.units import SAMPLE_RATE_HZ
+
+MOST_PIECES: Final = 12
+MOST_WINDOWS: Final = 60
+
+
+@dataclass(frozen=True)
+class ExamineConfig:
+    """What a worker needs (plain data: it crosses a process border).
+
+    enrolled: embeddings by subject, float32 [N, D]. detectors: names, may be empty.
+    """
+
+    root: Path
+    out: Path
+    detectors: tuple[str, ...]
+    encoder: str
+    enrolled: Mapping[str, Vectors]
+    marks: tuple[str, ...]
+    max_seconds: float
+    evidence: bool = True
+
+
+def start(config: ExamineConfig) -> Callable[[InventoryEntry], Examination]:
+    """Load the parts in a worker; returns the function that examines one entry."""
+    import torch
+
+    torch.set_num_threads(1)
+    detectors = [load_detector(name) for name in config.detectors]
+    encoder = load_encoder(config.encoder) if config.enrolled else None
+    return lambda entry: examine(entry, config, detectors, encoder)
+
+
+def examine(
+    entry: InventoryEntry, config: ExamineConfig, detectors: list[Part], encoder: Part | None
+) -> Examination:
+    """Everything measured on one file. A file at fault is a result, not an exception."""
+    path = entry.path(config.root)
+    try:
+        sound = read_sound(path, config.max_seconds)
+    except UnusableFile as error:
+        return Examination(
+            id=entry.id,
+            status="unreadable",
+            reason=str(error),
+            not_audio=not error.is_audio,
+            sha256_bytes=error.sha256_bytes,
+        )
+    spans = condition.speech_spans(sound.samples)
+    quality = condition.measure(sound.samples, spans, sound.clipped_share)
+    found = Examination(
+        id=entry.id,
+        status="examined",
+        sha256_bytes=sound.sha256_bytes,
+        sha256_pcm=sound.sha256_pcm,
+        sound=_facts(sound, quality, spans),
+        marks=read_marks(config.marks, path, sound.samples),
+    )
+    files = _leave_evidence(entry.id, config, sound.samples) if config.evidence else ()
+    return found.model_copy(
+        update={
+            "files": files,
+            "detectors": tuple(
+                finding
+                for each in detectors
+                if (finding := _detect(each, sound.samples, spans)) is not None
+            ),
+            "likenesses": _compare(encoder, config.enrolled, sound.samples, spans),
+        }
+    )
+
+
+def _facts(sound: Sound, quality: condition.Condition, spans: list[Interval]) -> SoundFacts:
+    return SoundFacts(
+        container=sound.container,
+        codec=sound.codec,
+        sample_rate_hz=sound.sample_rate_hz,
+        channels=sound.channels,
+        seconds=round(sound.seconds, 3),
+        peak_dbfs=round(sound.peak_dbfs, 1),
+        clipped_share=quality.clipped_share,
+        dc_offset=round(sound.dc_offset, 5),
+        speech_s=quality.speech_s,
+        snr_db=quality.snr_db,
+        band_hz=quality.band_hz,
+        speech=tuple(spans),
+    )
+
+
+def _detect(detector: Part, samples: Samples, spans: list[Interval]) -> DetectorFinding | None:
+    """Scores of the windows of a recording and of it as a whole; None without speech."""
+    places = windows(samples, spans, detector.seconds, MOST_WINDOWS)
+    if not places:
+        return None
+    scores = np.array(
+        [
+            float(
+                detector.part.score(samples[round(a * SAMPLE_RATE_HZ) : round(b * SAMPLE_RATE_HZ)])
+            )
+            for a, b in places
+        ]
+    )
+    single = -detector.calibration.log10_lr(scores)
+    return DetectorFinding(
+        detector=detector.label,
+        score=round(float(scores.mean()), 5),
+        ratio=-detector.ratio(scores),
+        windows=tuple(
+            Window(start_s=a, end_s=b, log10_lr=round(float(value), 3))
+            for (a, b), value in zip(places, single, strict=True)
+        ),
+    )
+
+
+def _compare(
+    encoder: Part | None, enrolled: Mapping[str, Vectors], samples: Samples, spans: list[Interval]
+) -> tuple[Likeness, ...]:
+    """Likeness to everybody enrolled: mean cosine of pieces against pieces."""
+    if encoder is None:
+        return ()
+    cut = pieces(samples, spans, encoder.seconds, MOST_PIECES)
+    vectors = []
+    for piece in cut:
+        try:
+            vectors.append(encoder.part.embed(piece))
+        except Exception:  # too little of a piece is speech for the encoder: the others count
+            continue
+    if not vectors:
+        return ()
+    heard = np.stack(vectors)  # [P, D]
+    found = []
+    for subject, voice in enrolled.items():
+        scores = (heard @ voice.T).astype(np.float64)  # [P, N]
+        score = round(float(scores.mean()), 5)
+        found.append(Likeness(subject=subject, score=score, ratio=encoder.ratio(scores)))
+    return tuple(sorted(found, key=lambda each: -each.score))
+
+
+def _leave_evidence(name: str, config: ExamineConfig, samples: Samples) -> tuple[EvidenceFile, ...]:
+    from sts_eval.audit.case.pictures import listening_copy, spectrogram
+
+    folder = config.out / "evidence"
+    made = {f"{name}.webp": spectrogram(samples), f"{name}.opus": listening_copy(samples)}
+    files = []
+    for file, content in made.items():
+        (folder / file).write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        files.append(EvidenceFile(name=f"evidence/{file}", sha256=digest))
+    return tuple(files)

@@ -1,0 +1,160 @@
+"""The two measuring parts of an audit, a detector and a speaker encoder, and how they are read.
+
+A part is named as `sts_eval.audit.detectors` and `sts_eval.audit.encoders` list it, or is the
+user's own, `python:package.module:factory`, with the attributes `calibration` (a `Calibration`) and
+`seconds` (the length it was calibrated for). Both score higher for what is genuine or the same.
+Here the detector's ratio is turned round: positive speaks for *synthetic*.
+
+Long recordings are cut into pieces of the calibrated length, because a calibration holds for the
+length it was made with: the score of a recording is the mean over its pieces, and the interval is a
+percentile bootstrap over them (`mean_ratio`). So the interval says how far the answer depends on
+which stretch of this recording was heard; what the calibration itself can support is said by its
+limits, beyond which no ratio goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sts_eval.audit import AuditError
+from sts_eval.audit.calibration import Calibration
+from sts_eval.audit.case.ratio import Ratio
+from sts_eval.judges.base import Interval
+from sts_eval.registry import RegistryError, load_attribute
+from sts_eval.target import Samples
+from sts_eval.units import SAMPLE_RATE_HZ
+
+DRAWS: Final = 400
+FloatArray = NDArray[np.float64]
+_OWN = "python:"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A loaded detector or encoder. seconds: the length of speech it is calibrated for."""
+
+    part: Any
+    label: str
+    calibration: Calibration
+    seconds: float
+    languages: tuple[str, ...] = ()
+
+    def ratio(self, scores: FloatArray) -> Ratio:
+        """log10 LR of bona fide (encoder: same person) from the scores of pieces.
+
+        scores: [pieces], or [pieces of one recording, pieces of the other]. Raises AuditError.
+        """
+        return mean_ratio(scores, self.calibration, self.label)
+
+
+def load_detector(name: str) -> Part:
+    """A detector by name. Raises RegistryError, AuditError."""
+    part = _load(name, "sts_eval.audit.detectors:load_detector")
+    return _wrap(part, name, "sts_eval.audit.detectors:detector_scale")
+
+
+def load_encoder(name: str) -> Part:
+    """A speaker encoder by name. Raises RegistryError, AuditError."""
+    part = _load(name, "sts_eval.audit.encoders:load_encoder")
+    return _wrap(part, name, "sts_eval.audit.encoders:speaker_scale")
+
+
+def _load(name: str, loader: str) -> Any:
+    if name.startswith(_OWN):
+        return load_attribute(name.removeprefix(_OWN))()
+    try:
+        load = load_attribute(loader)
+    except RegistryError as error:
+        raise RegistryError(f"{name!r} is not part of this installation: {error}") from error
+    return load(name)
+
+
+def _wrap(part: Any, name: str, scales: str) -> Part:
+    source = part
+    if not isinstance(getattr(part, "calibration", None), Calibration):
+        source = None if name.startswith(_OWN) else load_attribute(scales)(name)
+    if source is None:
+        raise AuditError(f"{name!r} has no calibration: its scores cannot be read as evidence")
+    languages = tuple(getattr(source, "languages", ()))
+    label = f"{part.name} {part.version}"
+    return Part(part, label, source.calibration, float(source.seconds), languages)
+
+
+def mean_ratio(scores: FloatArray, calibration: Calibration, label: str = "the part") -> Ratio:
+    """log10 LR of the mean score, with a bootstrap interval over every axis of `scores`."""
+    if scores.size == 0 or not np.all(np.isfinite(scores)):
+        raise AuditError(f"{label} gave a score that is not a number")
+    rng = np.random.default_rng(0)
+    drawn = np.full(DRAWS, float(scores.mean()))
+    rows = rng.integers(scores.shape[0], size=(DRAWS, scores.shape[0]))
+    if scores.ndim == 1:
+        drawn = scores[rows].mean(axis=1)
+    else:
+        columns = rng.integers(scores.shape[1], size=(DRAWS, scores.shape[1]))
+        for draw in range(DRAWS):
+            drawn[draw] = scores[np.ix_(rows[draw], columns[draw])].mean()
+    ends = np.quantile(drawn, [0.025, 0.975])
+    lo, value, hi = calibration.log10_lr([ends[0], float(scores.mean()), ends[1]]).tolist()
+    lo, hi = min(lo, value), max(hi, value)
+    return Ratio(value=round(value, 3), lo=round(lo, 3), hi=round(hi, 3))
+
+
+def pieces(samples: Samples, spans: Sequence[Interval], seconds: float, most: int) -> list[Samples]:
+    """The speech alone, cut to pieces of `seconds`, at most `most`, spread over the recording.
+
+    A recording with less speech than one piece gives one shorter piece; one without gives none.
+    """
+    parts = [
+        samples[round(begin * SAMPLE_RATE_HZ) : round(end * SAMPLE_RATE_HZ)] for begin, end in spans
+    ]
+    speech = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    size = round(seconds * SAMPLE_RATE_HZ)
+    count = len(speech) // size
+    if count == 0:
+        return [speech] if len(speech) else []
+    chosen = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+    return [speech[k * size : (k + 1) * size] for k in chosen]
+
+
+def windows(
+    samples: Samples, spans: Sequence[Interval], seconds: float, most: int
+) -> list[tuple[float, float]]:
+    """Windows of `seconds` with at least half of it speech, (start, end) s, at most `most`.
+
+    They begin every half length (more sparsely where that would be too many); a recording shorter
+    than one window is one window.
+    """
+    length = len(samples) / SAMPLE_RATE_HZ
+    if length <= seconds:
+        return [(0.0, length)] if spans else []
+    starts = [*np.arange(0, length - seconds, seconds / 2).tolist(), length - seconds]
+    kept = []
+    for start in starts:
+        end = start + seconds
+        spoken = sum(max(0.0, min(end, b) - max(start, a)) for a, b in spans)
+        if spoken >= seconds / 2:
+            kept.append((round(start, 3), round(end, 3)))
+    if len(kept) <= most:
+        return kept
+    chosen = np.unique(np.linspace(0, len(kept) - 1, most).round().astype(int))
+    return [kept[k] for k in chosen]
+
+
+def check_encoder(encoder: Part, voices: Sequence[tuple[Samples, Samples]]) -> None:
+    """Two recordings of each known voice must be nearer to each other than to other voices.
+
+    Raises AuditError: nothing may be measured with scores that point the wrong way.
+    """
+    ones = np.stack([encoder.part.embed(one) for one, _ in voices])  # [V, D]
+    others = np.stack([encoder.part.embed(other) for _, other in voices])
+    scores = ones @ others.T
+    same, different = np.diag(scores), scores[~np.eye(len(voices), dtype=bool)]
+    if not np.all(np.isfinite(scores)) or np.median(same) <= np.median(different):
+        raise AuditError(
+            f"{encoder.label} failed its self-check: one voice does not score above two voices"
+        )

@@ -1,0 +1,61 @@
+"""Likelihood ratios as a report states them: log10 LR, its 95 % interval, and words.
+
+The verbal scale is declared in every report. It is that of the ENFSI guideline for evaluative
+reporting (2015), by the size of the ratio, in favour of whichever proposition it supports:
+
+    1 to 10 weak, 10 to 100 moderate, 100 to 1,000 moderately strong, 1,000 to 10,000 strong,
+    10,000 to 1,000,000 very strong, more than that extremely strong
+
+A ratio supports a proposition *decisively*, in the sense of the decision table, when it is at
+least ten to one and its whole interval is on the same side of one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+DECISIVE_LOG10 = 1.0
+SCALE: tuple[tuple[float, str], ...] = (
+    (1.0, "weak"),
+    (2.0, "moderate"),
+    (3.0, "moderately strong"),
+    (4.0, "strong"),
+    (6.0, "very strong"),
+    (math.inf, "extremely strong"),
+)
+
+
+class Ratio(BaseModel):
+    """log10 LR and the ends of its 95 % interval."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    value: float
+    lo: float
+    hi: float
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.lo <= self.value <= self.hi:
+            raise ValueError(f"the interval [{self.lo}, {self.hi}] does not hold {self.value}")
+        return self
+
+    def __neg__(self) -> Ratio:
+        """The same evidence for the opposite proposition."""
+        return Ratio(value=-self.value, lo=-self.hi, hi=-self.lo)
+
+    def decisive(self, least: float = DECISIVE_LOG10) -> bool:
+        """Whether it supports its first proposition: value at least `least`, interval above 0."""
+        return self.value >= least and self.lo > 0
+
+
+def verbal(ratio: Ratio, first: str, second: str) -> str:
+    """The scale in words: "moderate support for FIRST over SECOND"."""
+    size = abs(ratio.value)
+    if size < 0.005 or (ratio.lo <= 0 <= ratio.hi and size < DECISIVE_LOG10):
+        return f"no support for either of {first} and {second}"
+    strength = next(word for end, word in SCALE if size <= end)
+    favoured, other = (first, second) if ratio.value > 0 else (second, first)
+    return f"{strength} support for {favoured} over {other}"

@@ -1,0 +1,117 @@
+"""What an audit found about each recording, as the custody log and audit.json hold it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from sts_eval.audit.case.ratio import Ratio
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SoundFacts(_Record):
+    """A file as sound. snr_db, band_hz: None where they could not be measured."""
+
+    container: str
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    seconds: float
+    peak_dbfs: float
+    clipped_share: float
+    dc_offset: float
+    speech_s: float
+    snr_db: float | None
+    band_hz: float | None
+    speech: tuple[tuple[float, float], ...]
+
+
+class Window(_Record):
+    """A stretch of a recording and its log10 LR for synthetic over natural.
+
+    One window is one score: its only limits are those of the calibration.
+    """
+
+    start_s: float
+    end_s: float
+    log10_lr: float
+
+
+class DetectorFinding(_Record):
+    """What one detector says about a recording; ratio: for synthetic over natural."""
+
+    detector: str
+    score: float
+    ratio: Ratio
+    windows: tuple[Window, ...]
+
+
+class Likeness(_Record):
+    """How much the speech resembles one enrolled person. score: cosine of the embeddings."""
+
+    subject: str
+    score: float
+    ratio: Ratio
+
+
+class Mark(_Record):
+    """One watermark or provenance reader. "not found" never means that a human spoke."""
+
+    reader: str
+    state: Literal["present", "not found", "not examined"]
+    generative: bool = False
+    detail: str = ""
+
+
+class EvidenceFile(_Record):
+    """A file beside the report."""
+
+    name: str
+    sha256: str
+
+
+class Examination(_Record):
+    """Everything measured on one inventory entry; no verdict.
+
+    status: "examined"; "unreadable": the file is at fault; "failed": we are. not_audio: an
+    unreadable file that does not look like sound at all.
+    """
+
+    id: str
+    status: Literal["examined", "unreadable", "failed"]
+    reason: str = ""
+    not_audio: bool = False
+    sha256_bytes: str = ""
+    sha256_pcm: str = ""
+    sound: SoundFacts | None = None
+    detectors: tuple[DetectorFinding, ...] = ()
+    likenesses: tuple[Likeness, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    files: tuple[EvidenceFile, ...] = ()
+
+
+class Level(StrEnum):
+    """How a row counts. skipped: nothing that was to be audited."""
+
+    FINDING = "finding"
+    UNEXAMINED = "unexamined"
+    INCONCLUSIVE = "inconclusive"
+    CLEAR = "clear"
+    SKIPPED = "skipped"
+
+
+class Verdict(_Record):
+    """The answer for one row. headline: one line; reasons: what it rests on."""
+
+    level: Level
+    headline: str
+    reasons: tuple[str, ...]
+    origin: str = ""
+    likeness: str = ""
+    subjects: tuple[str, ...] = ()
+    consent: str = ""

@@ -1,0 +1,220 @@
+"""From findings to a verdict: three questions kept apart, then one table. Pure.
+
+Origin (synthetic or natural), by each detector's ratio:
+    synthetic          decisively so (see `ratio`), and no detector decisively the other way
+    partly synthetic   windows decisively on that side, more than chance explains (`_windows_say`),
+                       while the rest is not
+    natural, undecided, not assessed (outside the validated conditions, no detector)
+
+Likeness, among everybody enrolled (an open set):
+    resembles            log10 LR of the best one at least `least_likeness`, its interval above 0
+    none of the enrolled even the best one is rather somebody else
+    undecided, not assessed
+A search among N people finds N times as many coincidences as one comparison, so `least_likeness` is
+10 or N to one, whichever is more. Others whose score is within a factor of ten of the best one's
+ratio are named along with it, and must have consented as well.
+
+Marks stand beside the table: a generative watermark or manifest makes a finding of a recording that
+was not called synthetic. That none was found is never evidence of a human.
+
+No verdict says that a recording *is* somebody or *is* fake; it says what the evidence supports.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from sts_eval.audit.case.ratio import DECISIVE_LOG10, Ratio, verbal
+from sts_eval.audit.case.records import DetectorFinding, Examination, Level, Likeness, Verdict
+from sts_eval.audit.voices.consent import ConsentAnswer, ConsentStatus
+
+SYNTHETIC, PARTLY, NATURAL = "synthetic", "partly synthetic", "natural"
+RESEMBLES, NOBODY = "resembles", "none of the enrolled"
+UNDECIDED, NOT_ASSESSED = "undecided", "not assessed"
+ORIGINS = (SYNTHETIC, PARTLY, NATURAL, UNDECIDED, NOT_ASSESSED)
+LIKENESSES = (RESEMBLES, NOBODY, UNDECIDED, NOT_ASSESSED)
+MIXED = "not all"  # several people may be meant, and some have consented
+CONSENTS = (*(str(status) for status in ConsentStatus), MIXED, "")
+CHANCE = 0.01
+
+
+def level_of(origin: str, likeness: str, consent: str) -> Level:
+    """The decision table; `consent` is "" unless the likeness is "resembles"."""
+    if origin == NATURAL:
+        return Level.CLEAR
+    if origin not in (SYNTHETIC, PARTLY) or likeness == UNDECIDED:
+        return Level.INCONCLUSIVE
+    if likeness == RESEMBLES:
+        if consent == ConsentStatus.CONSENTED:
+            return Level.CLEAR
+        return Level.INCONCLUSIVE if consent == MIXED else Level.FINDING
+    return Level.FINDING
+
+
+def origin_of(detectors: Sequence[DetectorFinding]) -> str:
+    """Origin by all detectors."""
+    if not detectors:
+        return NOT_ASSESSED
+    synthetic = any(each.ratio.decisive() for each in detectors)
+    natural = any((-each.ratio).decisive() for each in detectors)
+    if synthetic and natural:
+        return UNDECIDED
+    here = any(_windows_say(each, synthetic=True) for each in detectors)
+    there = any(_windows_say(each, synthetic=False) for each in detectors)
+    if (synthetic and there) or (here and not synthetic):
+        return PARTLY
+    return SYNTHETIC if synthetic else NATURAL if natural else UNDECIDED
+
+
+def _windows_say(finding: DetectorFinding, *, synthetic: bool) -> bool:
+    """Whether so many windows are decisively on one side that chance (1 %) does not explain it.
+
+    A ratio of ten or more for the wrong side has at most one chance in ten. Neighbouring windows
+    overlap by half, so they count half.
+    """
+    ratios = [each.log10_lr if synthetic else -each.log10_lr for each in finding.windows]
+    n = math.ceil(len(ratios) / 2)
+    k = sum(ratio >= DECISIVE_LOG10 for ratio in ratios) // 2
+    if k == 0:
+        return False
+    chance = 10**-DECISIVE_LOG10
+    tail = sum(math.comb(n, i) * chance**i * (1 - chance) ** (n - i) for i in range(k, n + 1))
+    return tail < CHANCE
+
+
+def least_likeness(people: int) -> float:
+    """log10 LR that a likeness needs among so many people."""
+    return max(DECISIVE_LOG10, math.log10(max(1, people)))
+
+
+def likeness_of(likenesses: Sequence[Likeness], margin: float) -> tuple[str, tuple[str, ...]]:
+    """(state, subjects it may be). margin: difference of scores that is worth a ratio of ten."""
+    if not likenesses:
+        return NOT_ASSESSED, ()
+    best = max(likenesses, key=lambda each: each.score)
+    least = least_likeness(len(likenesses))
+    if best.ratio.decisive(least):
+        named = [
+            each
+            for each in likenesses
+            if each.ratio.decisive(least) and each.score >= best.score - margin
+        ]
+        named.sort(key=lambda each: -each.score)
+        return RESEMBLES, tuple(each.subject for each in named)
+    if best.ratio.value < 0 and best.ratio.hi < least:
+        return NOBODY, ()
+    return UNDECIDED, ()
+
+
+def judge(
+    found: Examination,
+    *,
+    outside: Sequence[str],
+    consents: Mapping[str, ConsentAnswer],
+    names: Mapping[str, str],
+    margin: float,
+) -> Verdict:
+    """The verdict on an examined recording.
+
+    outside: why it lies outside the validated conditions. consents: the answer for each subject
+    that may be named; names: their names.
+    """
+    origin = NOT_ASSESSED if outside else origin_of(found.detectors)
+    likeness, subjects = (NOT_ASSESSED, ()) if outside else likeness_of(found.likenesses, margin)
+    asked = likeness == RESEMBLES and origin != NATURAL
+    statuses = {str(consents[each].status) for each in subjects} if asked else set()
+    consent = statuses.pop() if len(statuses) == 1 else _worst(statuses)
+    level = level_of(origin, likeness, consent)
+    marks = [mark for mark in found.marks if mark.state == "present"]
+    generative = [mark for mark in marks if mark.generative]
+    if generative and origin not in (SYNTHETIC, PARTLY):
+        level = Level.FINDING
+    people = " and ".join(names.get(each, each) for each in subjects)
+    headline = _headline(origin, likeness, consent, people, outside=bool(outside))
+    if marks:
+        headline += "; carries a mark of " + ", ".join(mark.reader for mark in marks)
+    reasons = [f"outside validated conditions: {each}" for each in outside]
+    if not outside:
+        reasons += _evidence(found, subjects, names)
+    if asked:
+        for each in subjects:
+            reasons += [f"{names.get(each, each)}: {line}" for line in consents[each].reasons]
+    reasons += [_mark_words(mark.reader, mark.state, mark.detail) for mark in found.marks]
+    return Verdict(
+        level=level,
+        headline=headline,
+        reasons=tuple(reasons),
+        origin=origin,
+        likeness=likeness,
+        subjects=subjects,
+        consent=consent,
+    )
+
+
+def _worst(statuses: set[str]) -> str:
+    if not statuses:
+        return ""
+    if ConsentStatus.CONSENTED in statuses:
+        return MIXED
+    return next(str(each) for each in reversed(ConsentStatus) if each in statuses)
+
+
+_ORIGIN_WORDS = {
+    SYNTHETIC: "the evidence supports synthetic speech",
+    PARTLY: "the evidence supports partly synthetic speech",
+    NATURAL: "the evidence supports natural speech",
+    UNDECIDED: "undecided whether synthetic or natural",
+    NOT_ASSESSED: "not assessed whether synthetic or natural",
+}
+_CONSENT_WORDS = {
+    ConsentStatus.CONSENTED: "consent on file",
+    ConsentStatus.EXPIRED: "consent not valid on that day",
+    ConsentStatus.REVOKED: "consent revoked",
+    ConsentStatus.OUT_OF_SCOPE: "out of the scope of the consent on file",
+    ConsentStatus.NONE: "no consent on file",
+    MIXED: "consent of some of them only",
+}
+
+
+def _headline(origin: str, likeness: str, consent: str, people: str, *, outside: bool) -> str:
+    if outside:
+        return "outside validated conditions: no verdict"
+    parts = [_ORIGIN_WORDS[origin]]
+    if likeness == RESEMBLES:
+        parts.append(f"resembles {people}")
+    elif likeness == NOBODY:
+        parts.append("resembles none of the enrolled")
+    elif likeness == UNDECIDED:
+        parts.append("undecided whether it resembles anybody enrolled")
+    if consent:
+        parts.append(_CONSENT_WORDS[consent])
+    return ", ".join(parts)
+
+
+def _evidence(found: Examination, subjects: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    lines = [
+        f"{each.detector}: {numbers(each.ratio)}, {verbal(each.ratio, 'synthetic', 'natural')}"
+        for each in found.detectors
+    ]
+    ranked = sorted(found.likenesses, key=lambda each: -each.score)
+    shown = [each for each in ranked if each.subject in subjects] or ranked[:1]
+    for each in shown:
+        name = names.get(each.subject, each.subject)
+        words = verbal(each.ratio, f"a likeness to {name}", "somebody else")
+        lines.append(f"{name}, among {len(ranked)} compared: {numbers(each.ratio)}, {words}")
+    return lines
+
+
+def numbers(ratio: Ratio) -> str:
+    """A ratio with its interval: "log10 LR 1.52 [0.9, 2]"."""
+    return f"log10 LR {ratio.value:.2f} [{ratio.lo:.2f}, {ratio.hi:.2f}]"
+
+
+def _mark_words(reader: str, state: str, detail: str) -> str:
+    words = {
+        "present": "a mark is present",
+        "not found": "no mark found, which says nothing about a human origin",
+        "not examined": "not examined, so unknown",
+    }[state]
+    return f"{reader}: {words}" + (f" ({detail})" if detail else "")
