@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-USAGE: Final = 2
+DEFAULT_DETECTOR: Final = "sts-ecapa"
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DATE = click.DateTime(["%Y-%m-%d"])
@@ -23,7 +23,9 @@ _ENCODER = click.option(
     help="Its name, or python:MOD:FACTORY.",
 )
 _WORKERS = click.option(
-    "--workers", type=click.IntRange(1, 256), help="Processes; the default is one for each core."
+    "--workers",
+    type=click.IntRange(0, 256),
+    help="Processes; default: one for each core. 0: this process, which a bad file may then end.",
 )
 
 
@@ -38,7 +40,7 @@ _WORKERS = click.option(
     "--detector",
     "detectors",
     multiple=True,
-    help="Detector, or python:MOD:FACTORY; may be repeated. 'none': do not ask about origin.",
+    help="sts-ecapa (default) or another, python:MOD:FACTORY, none; may be repeated.",
 )
 @_ENCODER
 @click.option(
@@ -122,7 +124,7 @@ def _settings(recordings: Path, **given: Any) -> Any:
     if not recordings.exists():
         raise AuditError(f"{recordings}: no such file or folder")
     registry = load_registry(given["registry"]) if given["registry"] else None
-    asked = given["detectors"] or ("default",)
+    asked = given["detectors"] or (DEFAULT_DETECTOR,)
     detectors = () if asked == ("none",) else tuple(asked)
     loaded = [load_detector(name) for name in detectors]
     marks = given["marks"] or DEFAULT

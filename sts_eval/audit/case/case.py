@@ -119,7 +119,7 @@ def examine_all(log: CustodyLog, out: Path, workers: int | None, progress: Progr
             start,
             config,
             todo,
-            workers=workers or os.cpu_count() or 1,
+            workers=(os.cpu_count() or 1) if workers is None else workers,
             deadline_s=DEADLINE_S,
             on_done=on_done,
         )

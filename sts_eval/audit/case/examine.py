@@ -10,10 +10,11 @@ from typing import Final
 
 import numpy as np
 
+from sts_eval.audit import AuditError
 from sts_eval.audit.case import condition
 from sts_eval.audit.case.inventory import InventoryEntry
 from sts_eval.audit.case.marks import read_marks
-from sts_eval.audit.case.parts import Part, load_detector, load_encoder, pieces, windows
+from sts_eval.audit.case.parts import Part, load_detector, load_encoder, pieces, window_scores
 from sts_eval.audit.case.records import (
     DetectorFinding,
     EvidenceFile,
@@ -26,7 +27,6 @@ from sts_eval.audit.case.sound import Sound, UnusableFile, read_sound
 from sts_eval.audit.voices.enrolment import Vectors
 from sts_eval.judges.base import Interval
 from sts_eval.target import Samples
-from sts_eval.units import SAMPLE_RATE_HZ
 
 MOST_PIECES: Final = 12
 MOST_WINDOWS: Final = 60
@@ -117,17 +117,13 @@ def _facts(sound: Sound, quality: condition.Condition, spans: list[Interval]) ->
 
 def _detect(detector: Part, samples: Samples, spans: list[Interval]) -> DetectorFinding | None:
     """Scores of the windows of a recording and of it as a whole; None without speech."""
-    places = windows(samples, spans, detector.seconds, MOST_WINDOWS)
+    try:
+        places = window_scores(detector, samples, spans, MOST_WINDOWS)
+    except AuditError:  # too short or too quiet for the detector: the conditions say so as well
+        return None
     if not places:
         return None
-    scores = np.array(
-        [
-            float(
-                detector.part.score(samples[round(a * SAMPLE_RATE_HZ) : round(b * SAMPLE_RATE_HZ)])
-            )
-            for a, b in places
-        ]
-    )
+    scores = np.array([score for _, _, score in places])
     single = -detector.calibration.log10_lr(scores)
     return DetectorFinding(
         detector=detector.label,
@@ -135,7 +131,7 @@ def _detect(detector: Part, samples: Samples, spans: list[Interval]) -> Detector
         ratio=-detector.ratio(scores),
         windows=tuple(
             Window(start_s=a, end_s=b, log10_lr=round(float(value), 3))
-            for (a, b), value in zip(places, single, strict=True)
+            for (a, b, _), value in zip(places, single, strict=True)
         ),
     )
 
@@ -151,7 +147,7 @@ def _compare(
     for piece in cut:
         try:
             vectors.append(encoder.part.embed(piece))
-        except Exception:  # too little of a piece is speech for the encoder: the others count
+        except AuditError:  # too little of a piece is speech for the encoder: the others count
             continue
     if not vectors:
         return ()

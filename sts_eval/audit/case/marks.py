@@ -71,9 +71,8 @@ def _read(name: str, path: Path, samples: Samples) -> Mark:
 def _c2pa(path: Path) -> Mark:
     import c2pa
 
-    _c2pa_offline()
     try:
-        with c2pa.Reader(str(path)) as reader:
+        with c2pa.Reader(str(path), context=_c2pa_offline()) as reader:
             text = reader.json()
     except c2pa.C2paError as error:
         said = f"{type(error).__name__} {error}"
@@ -86,10 +85,10 @@ def _c2pa(path: Path) -> Mark:
 
 
 @lru_cache(maxsize=1)
-def _c2pa_offline() -> None:
+def _c2pa_offline() -> Any:
     import c2pa
 
-    c2pa.load_settings(json.dumps({"verify": {"remote_manifest_fetch": False}}))
+    return c2pa.Context(c2pa.Settings.from_dict({"verify": {"remote_manifest_fetch": False}}))
 
 
 def c2pa_mark(store: dict[str, Any]) -> Mark:

@@ -30,6 +30,7 @@ from sts_eval.target import Samples
 from sts_eval.units import SAMPLE_RATE_HZ
 
 DRAWS: Final = 400
+DEFAULT_SECONDS: Final = 3.0
 FloatArray = NDArray[np.float64]
 _OWN = "python:"
 
@@ -42,7 +43,7 @@ class Part:
     label: str
     calibration: Calibration
     seconds: float
-    languages: tuple[str, ...] = ()
+    languages: tuple[str, ...]
 
     def ratio(self, scores: FloatArray) -> Ratio:
         """log10 LR of bona fide (encoder: same person) from the scores of pieces.
@@ -55,7 +56,7 @@ class Part:
 def load_detector(name: str) -> Part:
     """A detector by name. Raises RegistryError, AuditError."""
     part = _load(name, "sts_eval.audit.detectors:load_detector")
-    return _wrap(part, name, "sts_eval.audit.detectors:detector_scale")
+    return _wrap(part, name, "sts_eval.audit.detectors:detector_calibration")
 
 
 def load_encoder(name: str) -> Part:
@@ -74,15 +75,16 @@ def _load(name: str, loader: str) -> Any:
     return load(name)
 
 
-def _wrap(part: Any, name: str, scales: str) -> Part:
-    source = part
-    if not isinstance(getattr(part, "calibration", None), Calibration):
-        source = None if name.startswith(_OWN) else load_attribute(scales)(name)
+def _wrap(part: Any, name: str, shipped: str) -> Part:
+    source = getattr(part, "calibration", None)
+    if source is None and not name.startswith(_OWN):
+        source = load_attribute(shipped)(name)
     if source is None:
         raise AuditError(f"{name!r} has no calibration: its scores cannot be read as evidence")
-    languages = tuple(getattr(source, "languages", ()))
-    label = f"{part.name} {part.version}"
-    return Part(part, label, source.calibration, float(source.seconds), languages)
+    seconds = float(getattr(source, "seconds", 0.0) or getattr(part, "seconds", DEFAULT_SECONDS))
+    calibration = source if isinstance(source, Calibration) else source.calibration
+    languages = tuple(getattr(part, "languages", ()))
+    return Part(part, f"{part.name} {part.version}", calibration, seconds, languages)
 
 
 def mean_ratio(scores: FloatArray, calibration: Calibration, label: str = "the part") -> Ratio:
@@ -121,28 +123,38 @@ def pieces(samples: Samples, spans: Sequence[Interval], seconds: float, most: in
     return [speech[k * size : (k + 1) * size] for k in chosen]
 
 
-def windows(
-    samples: Samples, spans: Sequence[Interval], seconds: float, most: int
-) -> list[tuple[float, float]]:
-    """Windows of `seconds` with at least half of it speech, (start, end) s, at most `most`.
+def window_scores(
+    detector: Part, samples: Samples, spans: Sequence[Interval], most: int
+) -> list[tuple[float, float, float]]:
+    """(start s, end s, score) of windows that are at least half speech, about `most` of them.
 
-    They begin every half length (more sparsely where that would be too many); a recording shorter
+    They begin every half length, more sparsely where that would be too many; a recording shorter
     than one window is one window.
     """
     length = len(samples) / SAMPLE_RATE_HZ
-    if length <= seconds:
-        return [(0.0, length)] if spans else []
-    starts = [*np.arange(0, length - seconds, seconds / 2).tolist(), length - seconds]
-    kept = []
-    for start in starts:
-        end = start + seconds
-        spoken = sum(max(0.0, min(end, b) - max(start, a)) for a, b in spans)
-        if spoken >= seconds / 2:
-            kept.append((round(start, 3), round(end, 3)))
-    if len(kept) <= most:
-        return kept
-    chosen = np.unique(np.linspace(0, len(kept) - 1, most).round().astype(int))
-    return [kept[k] for k in chosen]
+    seconds = min(detector.seconds, length)
+    hop = max(detector.seconds / 2, length / most)
+    if not spans:
+        return []
+    if hasattr(detector.part, "score_windows"):
+        scored = [
+            (each.start_s, each.end_s, each.score)
+            for each in detector.part.score_windows(samples, detector.seconds, hop)
+        ]
+    else:
+        starts = [*np.arange(0, length - seconds, hop).tolist(), length - seconds]
+        size = round(seconds * SAMPLE_RATE_HZ)
+        cut = [(a, samples[round(a * SAMPLE_RATE_HZ) :][:size]) for a in starts]
+        scored = [(a, a + seconds, float(detector.part.score(part))) for a, part in cut]
+    return [
+        (round(a, 3), round(b, 3), float(score))
+        for a, b, score in scored
+        if score is not None and _spoken(a, b, spans) >= (b - a) / 2
+    ]
+
+
+def _spoken(start: float, end: float, spans: Sequence[Interval]) -> float:
+    return sum(max(0.0, min(end, b) - max(start, a)) for a, b in spans)
 
 
 def check_encoder(encoder: Part, voices: Sequence[tuple[Samples, Samples]]) -> None:

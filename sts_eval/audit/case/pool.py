@@ -49,8 +49,13 @@ def run_pool(
     """Do every item; `on_done` gets the result, or in words why there is none.
 
     start: a module-level function that loads what is needed and returns the function that does one
-    item. Raises PoolError when it raises.
+    item. Raises PoolError when it raises. workers: 0 works in this very process, unprotected.
     """
+    if workers == 0:
+        do = start(config)
+        for each in items:
+            on_done(each, _try(do, each))
+        return
     pending = deque(items)
     slots: list[_Slot[Item]] = []
     deaths = 0
@@ -130,10 +135,13 @@ def _work(link: Connection, start: Callable[[Any], Callable[[Any], Any]], config
     try:
         link.send(("ready", None))
         while True:
-            item = link.recv()
-            try:
-                link.send(("done", do(item)))
-            except Exception as error:  # whatever an item does is its own failure
-                link.send(("done", f"{type(error).__name__}: {error}"))
+            link.send(("done", _try(do, link.recv())))
     except (EOFError, OSError):
         return  # the parent has gone
+
+
+def _try(do: Callable[[Any], Any], item: Any) -> Any:
+    try:
+        return do(item)
+    except Exception as error:  # whatever an item does is its own failure
+        return f"{type(error).__name__}: {error}"

@@ -1,7 +1,8 @@
 """The parts are tried on known material before they may say anything: polarity, loudly.
 
 Known voices are those of the packaged stimuli: the encoder must find two utterances of one voice
-nearer than two voices. A detector may bring its own check, `self_check()`, that raises AuditError.
+nearer than two voices. Detectors hear the packaged known recordings; one of the user's own may
+bring its own check, `self_check()`, that raises AuditError.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ def check_parts(detectors: tuple[str, ...], encoder: str | None) -> None:
         check_encoder(load_encoder(encoder), known_voices())
     for name in detectors:
         part = load_detector(name)
-        own = getattr(part.part, "self_check", None)
-        if own is not None:
-            own()
+        if not name.startswith("python:"):
+            from sts_eval.audit.detectors import check_polarity
+
+            check_polarity(part.part)
+        elif hasattr(part.part, "self_check"):
+            part.part.self_check()
         low, high = part.calibration.log10_lr([-1e3, 1e3])
         if not low < high:
             raise AuditError(f"the calibration of {part.label} says nothing")

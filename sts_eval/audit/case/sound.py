@@ -86,6 +86,8 @@ def read_sound(path: Path, max_seconds: float) -> Sound:
         raise UnusableFile(f"cannot be opened: {getattr(error, 'strerror', error)}") from error
     try:
         digest, first = _hash_file(handle)
+        if not first:
+            raise UnusableFile("the file is empty (0 bytes)", digest)
         return _decode(handle, digest, first, max_seconds)
     finally:
         os.close(handle)
@@ -118,8 +120,6 @@ def _hash_file(handle: int) -> tuple[str, bytes]:
         os.lseek(handle, 0, os.SEEK_SET)
     except OSError as error:
         raise UnusableFile(f"cannot be read: {error.strerror}") from error
-    if status.st_size == 0:
-        raise UnusableFile("the file is empty (0 bytes)", digest.hexdigest(), is_audio=False)
     return digest.hexdigest(), first
 
 

@@ -40,6 +40,7 @@ MIN_SNR_DB: Final = 15.0
 MIN_BAND_HZ: Final = 3000.0
 MAX_CLIPPED_SHARE: Final = 0.001
 MOST_PIECES: Final = 24
+MAX_STRANGE_SHARE: Final = 0.1
 MAX_FILE_SECONDS: Final = 1800.0
 DEFAULT_DAYS: Final = 365
 Vectors = NDArray[np.float32]
@@ -91,8 +92,7 @@ def enrol(
     registry = load_registry(registry_path)
     subject = registry.find(name) or subject_id(name)
     vectors, speech_s = _listen(files, encoder)
-    _one_speaker(vectors, encoder)
-    stored = np.concatenate(vectors)[:MOST_PIECES] if len(vectors) == 1 else _spread(vectors)
+    stored = _spread(_one_speaker(vectors, encoder))
     path = registry.embeddings_file(subject)
     digest = _save(path, stored, encoder.label)
     enrolment = Enrolment(
@@ -196,25 +196,28 @@ def _too_poor(quality: Condition) -> list[str]:
     return found
 
 
-def _one_speaker(vectors: Sequence[Vectors], encoder: Part) -> None:
-    """Every piece must rather be of the person of the others than of somebody else."""
+def _one_speaker(vectors: Sequence[Vectors], encoder: Part) -> Vectors:
+    """The pieces [N, D] that sound like one person: most of them, at least nine in ten.
+
+    A piece that is rather somebody else than the rest (noise, a cough) is left out; more than one
+    in ten of them means that somebody else is in the recordings. Raises EnrolmentError.
+    """
     together = np.concatenate(vectors)  # [N, D]
     scores = together @ together.T
     np.fill_diagonal(scores, np.nan)
     each = encoder.calibration.log10_lr(np.nanmean(scores, axis=1))
     strange = np.flatnonzero(each < 0)
-    if len(strange) == 0:
-        return
-    names = np.repeat(np.arange(len(vectors)), [len(part) for part in vectors])
-    where = ", ".join(str(1 + number) for number in np.unique(names[strange]))
-    raise EnrolmentError(
-        f"nothing was enrolled: {len(strange)} of {len(each)} stretches do not sound like the same "
-        f"speaker as the rest (recording {where} of those given)"
-    )
+    if len(strange) > MAX_STRANGE_SHARE * len(each):
+        names = np.repeat(np.arange(len(vectors)), [len(part) for part in vectors])
+        where = ", ".join(str(1 + number) for number in np.unique(names[strange]))
+        raise EnrolmentError(
+            f"nothing was enrolled: {len(strange)} of {len(each)} stretches do not sound like the "
+            f"same speaker as the rest (recording {where} of those given)"
+        )
+    return together[each >= 0]
 
 
-def _spread(vectors: Sequence[Vectors]) -> Vectors:
-    together = np.concatenate(vectors)
+def _spread(together: Vectors) -> Vectors:
     most = min(MOST_PIECES, len(together))
     return together[np.linspace(0, len(together) - 1, most).round().astype(int)]
 

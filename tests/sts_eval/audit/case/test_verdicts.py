@@ -1,0 +1,213 @@
+"""The decision table, whole; the states it is entered with; and the words it must not use."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+
+from sts_eval.audit.case.ratio import Ratio, verbal
+from sts_eval.audit.case.records import DetectorFinding, Examination, Level, Likeness, Mark, Window
+from sts_eval.audit.case.verdicts import (
+    CONSENTS,
+    LIKENESSES,
+    MIXED,
+    ORIGINS,
+    judge,
+    least_likeness,
+    level_of,
+    likeness_of,
+    origin_of,
+)
+from sts_eval.audit.voices.consent import ConsentAnswer, ConsentStatus
+
+F, I, C = Level.FINDING, Level.INCONCLUSIVE, Level.CLEAR  # noqa: E741
+STATUSES = ["consented", "revoked", "expired", "out of scope", "none", "not all"]
+# For a synthetic or partly synthetic recording that resembles somebody, in the order of STATUSES.
+RESEMBLES = [C, F, F, F, F, I]
+
+
+def expected(origin: str, likeness: str, consent: str) -> Level:
+    """The table once more, written down the other way round."""
+    if origin == "natural":
+        return C
+    if origin in ("undecided", "not assessed"):
+        return I
+    if likeness == "resembles":
+        return RESEMBLES[STATUSES.index(consent)] if consent else F
+    return I if likeness == "undecided" else F
+
+
+@pytest.mark.parametrize(
+    ("origin", "likeness", "consent"), list(itertools.product(ORIGINS, LIKENESSES, CONSENTS))
+)
+def test_every_cell(origin: str, likeness: str, consent: str) -> None:
+    assert level_of(origin, likeness, consent) == expected(origin, likeness, consent)
+
+
+def ratio(value: float, spread: float = 0.3) -> Ratio:
+    return Ratio(value=value, lo=value - spread, hi=value + spread)
+
+
+def finding(
+    value: float, windows: list[float] | None = None, spread: float = 0.3
+) -> DetectorFinding:
+    places = windows if windows is not None else [value] * 6
+    return DetectorFinding(
+        detector="d 1",
+        score=0.0,
+        ratio=ratio(value, spread),
+        windows=tuple(
+            Window(start_s=1.5 * k, end_s=1.5 * k + 3, log10_lr=v) for k, v in enumerate(places)
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("findings", "origin"),
+    [
+        ([], "not assessed"),
+        ([finding(1.5)], "synthetic"),
+        ([finding(-1.5)], "natural"),
+        ([finding(0.9)], "undecided"),
+        ([finding(1.2, [0.9] * 6, spread=1.3)], "undecided"),  # the interval reaches over 0
+        ([finding(1.5), finding(-1.5)], "undecided"),  # the detectors disagree
+        ([finding(1.5), finding(0.0)], "synthetic"),
+        # 6 of 12 windows, 3 of 6 that do not overlap: chance 0.016; 8 of 12: 0.0013
+        ([finding(0.2, [1.5] * 6 + [-1.5] * 6)], "undecided"),
+        ([finding(0.2, [1.5] * 8 + [0.0] * 4)], "partly synthetic"),
+        ([finding(-1.1, [1.5] * 8 + [-1.5] * 24)], "partly synthetic"),
+        ([finding(1.1, [1.5] * 24 + [-1.5] * 10)], "partly synthetic"),
+        ([finding(-1.5, [-1.5] * 20 + [1.5] * 2)], "natural"),
+    ],
+)
+def test_origin(findings: list[DetectorFinding], origin: str) -> None:
+    assert origin_of(findings) == origin
+
+
+def likeness(subject: str, score: float, value: float) -> Likeness:
+    return Likeness(subject=subject, score=score, ratio=ratio(value))
+
+
+@pytest.mark.parametrize(
+    ("likenesses", "state", "subjects"),
+    [
+        ([], "not assessed", ()),
+        ([likeness("a", 0.9, 1.5)], "resembles", ("a",)),
+        ([likeness("a", 0.9, 1.5), likeness("b", 0.5, -1.5)], "resembles", ("a",)),
+        ([likeness("a", 0.9, 1.5), likeness("b", 0.88, 1.5)], "resembles", ("a", "b")),
+        ([likeness("a", 0.9, 1.5), likeness("b", 0.8, 1.4)], "resembles", ("a",)),
+        ([likeness("a", 0.7, 0.5)], "undecided", ()),
+        ([likeness("a", 0.4, -1.0), likeness("b", 0.3, -1.5)], "none of the enrolled", ()),
+    ],
+)
+def test_likeness(likenesses: list[Likeness], state: str, subjects: tuple[str, ...]) -> None:
+    assert likeness_of(likenesses, margin=0.05) == (state, subjects)
+
+
+def test_a_search_among_more_people_needs_a_higher_ratio() -> None:
+    assert least_likeness(5) == 1.0
+    assert least_likeness(100) == pytest.approx(2.0)
+    crowd = [likeness("a", 0.9, 1.5)] + [likeness(f"x{k}", 0.1, -1.5) for k in range(99)]
+    assert likeness_of(crowd, margin=0.05)[0] == "undecided"
+
+
+def examined(
+    *detectors: DetectorFinding, marks: tuple[Mark, ...] = (), **more: object
+) -> Examination:
+    return Examination(id="r00001", status="examined", detectors=detectors, marks=marks, **more)
+
+
+def answer(status: ConsentStatus) -> ConsentAnswer:
+    return ConsentAnswer(status, ("because",))
+
+
+def verdict_of(found: Examination, outside: list[str] | None = None, **consents: ConsentStatus):  # type: ignore[no-untyped-def]
+    answers = {each: answer(status) for each, status in consents.items()}
+    return judge(found, outside=outside or [], consents=answers, names={"a": "Ada"}, margin=0.05)
+
+
+def test_the_sentence_of_an_unconsented_clone() -> None:
+    found = examined(finding(1.5), likenesses=(likeness("a", 0.9, 1.5),))
+    verdict = verdict_of(found, a=ConsentStatus.NONE)
+    assert verdict.headline == (
+        "the evidence supports synthetic speech, resembles Ada, no consent on file"
+    )
+    assert verdict.level == Level.FINDING
+    assert verdict.reasons == (
+        "d 1: log10 LR 1.50 [1.20, 1.80], moderate support for synthetic over natural",
+        "Ada, among 1 compared: log10 LR 1.50 [1.20, 1.80], "
+        "moderate support for a likeness to Ada over somebody else",
+        "Ada: because",
+    )
+
+
+def test_consent_of_one_of_two_lookalikes_is_no_consent() -> None:
+    found = examined(finding(1.5), likenesses=(likeness("a", 0.9, 1.5), likeness("b", 0.89, 1.5)))
+    verdict = verdict_of(found, a=ConsentStatus.CONSENTED, b=ConsentStatus.NONE)
+    assert (verdict.level, verdict.consent) == (Level.INCONCLUSIVE, MIXED)
+    both = verdict_of(found, a=ConsentStatus.EXPIRED, b=ConsentStatus.NONE)
+    assert (both.level, both.consent) == (Level.FINDING, "none")
+
+
+def test_natural_speech_needs_no_consent() -> None:
+    found = examined(finding(-1.5), likenesses=(likeness("a", 0.9, 1.5),))
+    verdict = verdict_of(found, a=ConsentStatus.NONE)
+    assert (verdict.level, verdict.consent, verdict.likeness) == (Level.CLEAR, "", "resembles")
+
+
+def test_outside_the_validated_conditions_nothing_is_said() -> None:
+    found = examined(finding(1.5), likenesses=(likeness("a", 0.9, 1.5),))
+    verdict = verdict_of(found, ["1.0 s of speech, fewer than 3 s"], a=ConsentStatus.NONE)
+    assert verdict.level == Level.INCONCLUSIVE
+    assert verdict.headline == "outside validated conditions: no verdict"
+    assert (verdict.origin, verdict.likeness) == ("not assessed", "not assessed")
+
+
+def test_a_generative_mark_is_a_finding_and_its_absence_is_nothing() -> None:
+    present = Mark(reader="perth", state="present", generative=True)
+    absent = Mark(reader="perth", state="not found")
+    natural = verdict_of(examined(finding(-1.5), marks=(present,)))
+    assert natural.level == Level.FINDING
+    assert natural.headline.endswith("; carries a mark of perth")
+    undecided = verdict_of(examined(finding(0.0), marks=(absent,)))
+    assert undecided.level == Level.INCONCLUSIVE
+    assert "says nothing about a human origin" in undecided.reasons[-1]
+    signed = Mark(reader="c2pa", state="present", generative=False)
+    assert verdict_of(examined(finding(-1.5), marks=(signed,))).level == Level.CLEAR
+
+
+@pytest.mark.parametrize(
+    ("origin", "alike"), list(itertools.product([1.5, -1.5, 0.0], [1.5, 0.5, -1.5]))
+)
+@pytest.mark.parametrize("status", list(ConsentStatus))
+def test_no_verdict_says_that_it_is_so(origin: float, alike: float, status: ConsentStatus) -> None:
+    found = examined(finding(origin), likenesses=(likeness("a", 0.9, alike),))
+    verdict = verdict_of(found, a=status)
+    text = " ".join([verdict.headline, *verdict.reasons])
+    assert not re.search(r"\b(fake|is Ada|is synthetic|is a clone|genuine)\b", text)
+    if status != ConsentStatus.CONSENTED:
+        assert verdict.consent != "consented"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.0, "no support"),
+        (0.5, "weak support for A over B"),
+        (-1.5, "moderate support for B over A"),
+        (2.5, "moderately strong"),
+        (3.5, "strong"),
+        (5, "very strong"),
+        (7, "extremely strong"),
+    ],
+)
+def test_verbal_scale(value: float, words: str) -> None:
+    assert words in verbal(ratio(value, 0.1), "A", "B")
+
+
+def test_a_ratio_holds_its_value() -> None:
+    with pytest.raises(ValueError, match="does not hold"):
+        Ratio(value=2, lo=0, hi=1)
+    assert -ratio(1.5) == Ratio(value=-1.5, lo=-1.8, hi=-1.2)
