@@ -77,8 +77,8 @@ def finding(
         # 6 of 12 windows, 3 of 6 that do not overlap: chance 0.016; 8 of 12: 0.0013
         ([finding(0.2, [1.5] * 6 + [-1.5] * 6)], "undecided"),
         ([finding(0.2, [1.5] * 8 + [0.0] * 4)], "partly synthetic"),
-        ([finding(-1.1, [1.5] * 8 + [-1.5] * 24)], "partly synthetic"),
-        ([finding(1.1, [1.5] * 24 + [-1.5] * 10)], "partly synthetic"),
+        ([finding(-1.1, [1.5] * 14 + [-1.5] * 18)], "partly synthetic"),
+        ([finding(1.1, [1.5] * 18 + [-1.5] * 14)], "partly synthetic"),
         ([finding(-1.5, [-1.5] * 20 + [1.5] * 2)], "natural"),
     ],
 )
