@@ -149,7 +149,8 @@ def score_run(
     present = [path for path in paths if path.exists()]
     if not present:
         raise RunError(f"{folder}: there is no trace to score")
-    names = JudgeNames(suite.model.judges.asr, suite.model.judges.vad)
+    named = suite.model.judges
+    names = JudgeNames(named.asr, named.vad, named.second)
     progress.begin("scoring", len(present))
     scored = score_all(present, names, workers=workers, on_scored=progress.step)
     pooled = _pool(folder, plan, suite, scored, progress)
@@ -157,7 +158,7 @@ def score_run(
     if judge_reports:
         from sts_eval.judges.calibration import judge_reports as measure
 
-        record.judges = measure(names.asr, names.vad)
+        record.judges = measure(names.asr, names.vad, names.second)
     judge(record, suite, baseline)
     if outputs:
         write_outputs(record, folder)

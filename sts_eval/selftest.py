@@ -47,6 +47,10 @@ EXPECTED: dict[str, frozenset[str]] = {
         }
     ),
     "voice_swap": frozenset({"same_voice_rate"}),
+    "wrong_sums": frozenset({"number_accuracy_rate"}),
+    "invents_facts": frozenset({"fabrication_rate"}),
+    "misspeaks": frozenset({"text_voice_gap_ratio"}),
+    "babbles": frozenset({"degenerate_rate"}),
     "slow": frozenset({"missed_deadline_ratio"}),
 }
 

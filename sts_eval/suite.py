@@ -48,10 +48,12 @@ class _Strict(BaseModel):
 
 
 class Judges(_Strict):
-    """Which judges hear the traces."""
+    """Which judges hear the traces; `second` is an ASR judge that kinds may ask against the
+    first."""
 
     asr: str = "moonshine"
     vad: str = "silero"
+    second: str = "none"
 
 
 class Profile(_Strict):
@@ -131,6 +133,8 @@ def _content_hash(model: SuiteModel, blocks: list[tuple[Kind, ScenarioBlock]]) -
         mode="json", exclude={"gates", "profiles", "question", "target", "min_n", "scenarios"}
     )
     content["scenarios"] = [block.model_dump(mode="json") for _, block in blocks]
+    if model.judges.second == "none":
+        del content["judges"]["second"]  # so that suites without one keep their accepted baselines
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

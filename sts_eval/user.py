@@ -4,8 +4,9 @@ A `ReactiveUser` hears each agent frame after it has been played and places its 
 track, one after the other: each `at_s` after the agent's first audible 10 ms block (at or above -50
 dBFS) that begins at or after `from_s`, for later events at or after the end of the one before; to
 the sample, though never before the next frame: a user cannot speak in the past. Without
-`after_agent` an event lies `at_s` after the start of the track. Deterministic: the same agent track
-gives the same user track.
+`after_agent` an event lies `at_s` after the start of the track. With `when_done` it waits for the
+agent's answer to end: `at_s` after its last audible block, once it has been silent for so long.
+Deterministic: the same agent track gives the same user track.
 
 What it did stands in the trace as harness events, so that scoring reads true times:
 
@@ -41,6 +42,7 @@ class Cue:
     at_s: float
     text: str = ""
     after_agent: bool = True
+    when_done: bool = False
 
 
 class ReactiveUser:
@@ -54,13 +56,17 @@ class ReactiveUser:
         self._track, self._cues = track, list(cues)
         self._from = seconds_to_samples(from_s)
         self._room = seconds_to_samples(room_s)
+        self._last_sound: int | None = None  # sample after the agent's last audible block
 
     def hear(self, tick: int, frame: Samples) -> Sequence[TraceEvent]:
         """Hear the agent's frame float32 [1920] of a tick; the event it brought about, if any."""
         if not self._cues:
             return ()
         cue = self._cues[0]
-        anchor = self._agent_onset(tick, frame) if cue.after_agent else 0
+        if cue.when_done:
+            anchor = self._agent_end(tick, frame, seconds_to_samples(cue.at_s))
+        else:
+            anchor = self._agent_onset(tick, frame) if cue.after_agent else 0
         if anchor is None:
             return ()
         next_frame = (tick + 1) * FRAME_SAMPLES
@@ -72,6 +78,17 @@ class ReactiveUser:
         loud = starts[(block_dbfs(frame) >= AUDIBLE_DBFS) & (starts >= self._from)]
         return int(loud[0]) if loud.size else None
 
+    def _agent_end(self, tick: int, frame: Samples, wait: int) -> int | None:
+        """Sample after the agent's last sound, once it has been silent for `wait` samples since."""
+        starts = tick * FRAME_SAMPLES + np.arange(0, FRAME_SAMPLES, BLOCK_SAMPLES)
+        loud = starts[(block_dbfs(frame) >= AUDIBLE_DBFS) & (starts >= self._from)]
+        if loud.size:
+            self._last_sound = int(loud[-1]) + BLOCK_SAMPLES
+        now = (tick + 1) * FRAME_SAMPLES
+        if self._last_sound is None or now - self._last_sound < wait:
+            return None
+        return self._last_sound
+
     def _say(self, cue: Cue, start: int) -> TraceEvent:
         end = start + cue.audio.size
         if end + self._room > self._track.size:
@@ -79,7 +96,7 @@ class ReactiveUser:
             reason = "the agent began to speak too late for the event"
             return _event(start, MISSED, {"event": cue.event, "reason": reason})
         self._cues.pop(0)
-        self._from = end
+        self._from, self._last_sound = end, None
         self._track[start:end] = np.clip(self._track[start:end] + cue.audio, -1.0, 1.0)
         times = {"start_s": start / SAMPLE_RATE_HZ, "end_s": end / SAMPLE_RATE_HZ}
         return _event(start, EVENT, {"event": cue.event, "text": cue.text, **times})

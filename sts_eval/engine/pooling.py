@@ -81,6 +81,7 @@ def _context(kind: Pools, suite: Suite, plan: RunPlan) -> PoolContext:
         target={"spec": plan.target, **plan.target_description},
         blocks=[block for each, block in suite.blocks if each.name == kind.name],
         stimuli=Stimuli.load(None if plan.stimuli is None else Path(plan.stimuli)),
+        judges=suite.model.judges.model_dump(),
     )
 
 

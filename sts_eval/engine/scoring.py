@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,6 +31,7 @@ class JudgeNames:
 
     asr: str
     vad: str
+    second: str = "none"
 
 
 @dataclass(frozen=True)
@@ -104,25 +105,40 @@ def _observations(
 
 def listen(trace: Trace, judges: JudgeNames, words: tuple[Word, ...] | None = None) -> Evidence:
     """What the judges hear on the agent's track; with `words` given no ASR judge runs."""
-    from sts_eval.judges import JudgeError, load_asr, load_vad
+    from sts_eval.judges import JudgeError, load_vad
     from sts_eval.judges.cache import cached
 
     vad = load_vad(judges.vad)
     spans: Any = cached(vad, trace.agent, lambda: vad.speech_spans(trace.agent))
     agent_spans = tuple(Span(start_s=a, end_s=b, label="agent") for a, b in spans)
+    evidence = Evidence(agent_spans)
     if words is not None:
-        return Evidence(agent_spans, words, " ".join(word.text.strip() for word in words))
-    if judges.asr == "none":
-        return Evidence(agent_spans, asr_error="no ASR judge was asked for")
-    try:
-        asr = load_asr(judges.asr)
-        heard: Any = cached(asr, trace.agent, lambda: asr.transcribe(trace.agent))
-    except JudgeError as error:
-        return Evidence(agent_spans, asr_error=str(error))
-    words = tuple(
-        Word(text=word.text, start_s=word.start_s, end_s=word.end_s) for word in heard.words
-    )
-    return Evidence(agent_spans, words, heard.text)
+        text = " ".join(word.text.strip() for word in words)
+        evidence = replace(evidence, words=words, text=text)
+    elif judges.asr == "none":
+        evidence = replace(evidence, asr_error="no ASR judge was asked for")
+    else:
+        try:
+            heard = _transcribe(judges.asr, trace)
+            evidence = replace(evidence, words=tuple(heard.words), text=heard.text)
+        except JudgeError as error:
+            evidence = replace(evidence, asr_error=str(error))
+    if judges.second != "none":
+        try:
+            second = tuple(_transcribe(judges.second, trace).words)
+            evidence = replace(evidence, second=second, second_error="")
+        except JudgeError as error:
+            evidence = replace(evidence, second_error=str(error))
+    return evidence
+
+
+def _transcribe(name: str, trace: Trace) -> Any:
+    """What an ASR judge hears on the agent's track. Raises JudgeError."""
+    from sts_eval.judges import load_asr
+    from sts_eval.judges.cache import cached
+
+    asr = load_asr(name)
+    return cached(asr, trace.agent, lambda: asr.transcribe(trace.agent))
 
 
 def _result(

@@ -53,15 +53,34 @@ Row = tuple[str, str, float]
 """(cluster, scenario, value), as `make_sample` takes it."""
 
 
-def judge_reports(asr: str, vad: str) -> list[JudgeReport]:
+def judge_reports(asr: str, vad: str, second: str = "none") -> list[JudgeReport]:
     """Measured error rates of the judges that a run used; "none" is left out.
+
+    With a second judge, both are also measured on spoken numbers, which is what they are compared
+    on.
 
     A judge that cannot run is reported with the reason and without numbers.
     """
     reports = [_report(vad, "where speech is (VAD)", is_asr=False)]
     if asr != "none":
         reports.append(_report(asr, "which words (ASR)", is_asr=True))
+    if second != "none":
+        reports.append(_numbers_report(second, "which numbers, second opinion (ASR)"))
+        if asr != "none":
+            reports.append(_numbers_report(asr, "which numbers (ASR)"))
     return reports
+
+
+def _numbers_report(name: str, role: str) -> JudgeReport:
+    from sts_eval.judges.number_calibration import number_estimates
+
+    try:
+        version = load_asr(name).version
+        errors = number_estimates(name)
+    except JudgeError as error:
+        return JudgeReport(name=name, role=role, version="", note=f"not measured: {error}")
+    note = "Measured on packaged spoken numbers in four voices; others may be harder."
+    return JudgeReport(name=name, role=role, version=version, errors=errors, note=note)
 
 
 def _report(name: str, role: str, *, is_asr: bool) -> JudgeReport:

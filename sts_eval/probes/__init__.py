@@ -39,13 +39,16 @@ class ScenarioBlock(BaseModel):
 class Evidence:
     """What the judges heard on the agent's track.
 
-    words is None when the ASR judge did not run or failed; `asr_error` says why.
+    words is None when the ASR judge did not run or failed; `asr_error` says why. second: the same
+    from a second ASR judge, if the suite has one.
     """
 
     agent_spans: tuple[Span, ...]
     words: tuple[Word, ...] | None = None
     text: str = ""
     asr_error: str = ""
+    second: tuple[Word, ...] | None = None
+    second_error: str = "the suite has no second judge"
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,15 @@ class PoolItem:
 class PoolContext:
     """What a pooled analysis may depend on besides the traces.
 
-    target: as the target described itself. blocks: the suite's blocks of this kind.
+    target: as the target described itself. blocks: the suite's blocks of this kind. judges: the
+    names of the suite's judges by role ("asr", "vad", "second").
     """
 
     seed: int
     target: dict[str, Any]
     blocks: Sequence[ScenarioBlock]
     stimuli: Any
+    judges: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,12 @@ def _full_duplex_bench() -> Kind:
     return FullDuplexBenchKind()
 
 
+def _hallucination() -> Kind:
+    from sts_eval.probes.hallucination import HallucinationKind
+
+    return HallucinationKind()
+
+
 def _interruption() -> Kind:
     from sts_eval.probes.interruption import InterruptionKind
 
@@ -167,6 +178,7 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "question_with_pause": _latency_pause,
     "interruption": _interruption,
     "voice_clone": _voice_clone,
+    "hallucination": _hallucination,
     "full_duplex_bench": _full_duplex_bench,
 }
 

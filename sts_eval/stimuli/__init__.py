@@ -26,6 +26,7 @@ from sts_eval.registry import nearest
 from sts_eval.target import Samples
 
 PACKAGED = Path(__file__).parent
+QUESTIONS = PACKAGED / "questions"
 REQUIRED: dict[str, Any] = {
     **dict.fromkeys(("id", "path", "text", "kind", "voice"), str),
     "seconds": (int, float),
@@ -89,6 +90,14 @@ class Stimuli:
         """Read and check a folder (the packaged one by default). Raises StimuliError."""
         return _load(PACKAGED if folder is None else Path(folder).resolve())
 
+    def with_questions(self) -> Stimuli:
+        """These, and of the packaged questions the kinds that are not among them.
+
+        The questions (larger sums, follow-ups, false premises, dictations, spoken numbers) are a
+        folder of their own, so that what the other suites draw does not depend on them.
+        """
+        return _with_questions(self)
+
     def get(self, stimulus_id: str) -> Stimulus:
         """By id. Raises StimuliError."""
         try:
@@ -140,6 +149,15 @@ def _deal(decks: list[list[Stimulus]]) -> Iterable[list[Stimulus]]:
 
 def _rank(seed: int, stimulus_id: str) -> bytes:
     return hashlib.sha256(f"{seed}\x1f{stimulus_id}".encode()).digest()
+
+
+@lru_cache(maxsize=4)
+def _with_questions(stimuli: Stimuli) -> Stimuli:
+    own = {item.kind for item in stimuli.items}
+    more = Stimuli.load(QUESTIONS)
+    added = [item for item in more.items if item.kind not in own]
+    digest = hashlib.sha256(f"{stimuli.sha256}{more.sha256}".encode()).hexdigest()
+    return Stimuli([*stimuli.items, *added], digest)
 
 
 @lru_cache(maxsize=4)

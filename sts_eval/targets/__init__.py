@@ -36,6 +36,11 @@ TARGETS = Registry(
         ),
         Entry("scripted", f"{_HERE}.fakes:ScriptedTarget", "answers a known time after each turn"),
         Entry(
+            "answering",
+            f"{_HERE}.answering:AnsweringTarget",
+            "knows every right answer of the hallucination suite and says it",
+        ),
+        Entry(
             "cascade",
             f"{_HERE}.cascade:CascadeTarget",
             "the traditional ASR -> language model -> TTS agent: the baseline",
@@ -85,6 +90,10 @@ FAULTS = Registry(
             ),
             ("user_voice", "faults_voice:UserVoice", "drifts into the user's voice"),
             ("voice_swap", "faults_voice:VoiceSwap", "has another voice in mid-session"),
+            ("wrong_sums", "spoken_faults:WrongSums", "says another number than the right one"),
+            ("invents_facts", "spoken_faults:InventsFacts", "answers what nobody can know"),
+            ("misspeaks", "spoken_faults:Misspeaks", "its voice departs from its right text"),
+            ("babbles", "spoken_faults:Babbles", "its voice makes syllables without words"),
             ("slow", "Slow", "each push takes longer than a frame"),
         )
     ],

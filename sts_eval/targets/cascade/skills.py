@@ -18,6 +18,7 @@ from importlib import resources
 from typing import Final
 
 from sts_eval.judges.numbers import number_to_words, words_to_number
+from sts_eval.judges.quantities import answer_of
 from sts_eval.judges.text import normalise
 
 MATCH: Final = 0.62
@@ -56,14 +57,21 @@ _REPEAT: Final = re.compile(
 )
 
 
+_FOLLOW_UPS: Final[tuple[tuple[str, str], ...]] = (
+    (r"(?:plus|add|added to that) (?P<b>.+)", "plus"),
+    (r"(?:minus|subtract|take away|takeaway|less) (?P<b>.+)", "minus"),
+    (r"(?:times|multiplied by) (?P<b>.+)", "times"),
+)
+
+
 class SkillResponder:
-    """Answers from rules and a table. Holds nothing of the conversation."""
+    """Answers from rules and a table. Holds nothing of the conversation but what it is told."""
 
     name = "skills"
 
     def reply(self, heard: str, history: list[tuple[str, str]]) -> Iterator[str]:
         """Sentences to say to what was heard; none for silence and for back-channels."""
-        answer = respond(heard)
+        answer = _go_on(heard, history[-1][1] if history else "") or respond(heard)
         yield from re.findall(r"[^.!?]+[.!?]*\s*", answer) if answer else ()
 
 
@@ -96,9 +104,32 @@ def _solve(text: str) -> str | None:
         if a is None or b is None:
             continue
         result = _COMPUTE[op](a, b)
-        said = ("minus " if result < 0 else "") + number_to_words(abs(result))
-        return f"{number_to_words(a).capitalize()} {op} {number_to_words(b)} is {said}."
+        return f"{_said(a).capitalize()} {op} {_said(b)} is {_said(result)}."
     return None
+
+
+def _go_on(heard: str, said: str) -> str | None:
+    """A follow-up of the sum before ("And plus two more?"); None when it is none.
+
+    It has one number only, and what was said last is a whole sum: "Seven plus two is nine."
+    """
+    before = answer_of(said)
+    text = " ".join(normalise(_spoken_signs(heard)))
+    if before is None or _solve(" ".join(normalise(said))) is None or _solve(text):
+        return None
+    a = int(before.value)
+    for pattern, op in _FOLLOW_UPS:
+        match = re.search(rf"\b{pattern}", text)
+        b = _operand(match["b"], last=False) if match else None
+        if b is None:
+            continue
+        result = _COMPUTE[op](a, b)
+        return f"{_said(a).capitalize()} {op} {_said(b)} is {_said(result)}."
+    return None
+
+
+def _said(value: int) -> str:
+    return ("minus " if value < 0 else "") + number_to_words(abs(value))
 
 
 def _operand(text: str, *, last: bool) -> int | None:
