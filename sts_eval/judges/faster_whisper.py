@@ -64,7 +64,13 @@ class FasterWhisperJudge:
         samples = np.asarray(resample(part, SAMPLE_RATE_HZ, WHISPER_RATE_HZ), np.float32)
         try:
             found, _ = self._model.transcribe(
-                samples, language="en", beam_size=1, word_timestamps=True, vad_filter=False
+                samples,
+                language="en",
+                beam_size=1,
+                temperature=0.0,  # no sampling: the same audio must give the same words
+                condition_on_previous_text=False,
+                word_timestamps=True,
+                vad_filter=False,
             )
             spoken = [word for segment in found for word in segment.words or ()]
         except (RuntimeError, ValueError) as error:

@@ -44,6 +44,9 @@ class TransformersJudge:
 
     @cached_property
     def _pipeline(self) -> Any:
+        from sts_eval import _torchaudio
+
+        _torchaudio.prepare()  # transformers imports torchaudio wherever it is installed
         from transformers import pipeline
 
         try:

@@ -53,6 +53,7 @@ def with_digits(text: str) -> str:
 
     text = unicodedata.normalize("NFKC", text[:MAX_CHARS]).lower().replace("\u2019", "'")
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    text = re.sub(r"\b(thousand|million|billion), ", r"\1 ", text)
     text = _NO_NUMBER.sub(lambda match: match[0].replace(" one", " who"), text)
     text = re.sub(r"\bpoint (?:oh|o)\b", "point zero", text)
     digits: str = alpha2digit(text, "en", 0.0)
@@ -146,7 +147,8 @@ def signs_in_words(text: str) -> str:
     """Signs of arithmetic as they are said: "7 - 19 = -12" -> "7 minus 19 equals minus 12"."""
     text = re.sub(r"(?<![\w-])[-\u2212]\s?(?=\d)|(?<=\d)\s?[-\u2212]\s?(?=\d)", " minus ", text)
     text = re.sub(r"(?<=\d)\s?[x*\u00d7]\s?(?=\d)", " times ", text)
-    return re.sub(r"(?<=\d)\s?[/\u00f7]\s?(?=\d)", " divided by ", text)
+    text = re.sub(r"(?<=\d)\s?[/\u00f7]\s?(?=\d)", " divided by ", text)
+    return " ".join(text.split())
 
 
 def shown(said: Quantity | None) -> str:

@@ -2,7 +2,7 @@
 
 A recogniser of another kind and other data than the first judge, which can hear nothing but answers
 ("Seven plus two is nine.", "That is minus three point five."): its mistakes are unrelated to the
-first one's. Where an answer does not fit the grammar it abstains: it hears nothing.
+first one's. It hears numbers in other sentences, too: ask it only where a number is expected.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ grammar numbers;
 <tens> = twenty | thirty | forty | fifty | sixty | seventy | eighty | ninety;
 <below100> = <digit> | <teen> | <tens> [<digit>];
 <hundreds> = (<digit> | a) hundred [[and] <below100>];
-<whole> = zero | <below100> | <hundreds> | (<below100> | a) thousand [<hundreds> | [and] <below100>];
+<thousands> = (<below100> | a) thousand [<hundreds> | [and] <below100>];
+<whole> = zero | <below100> | <hundreds> | <thousands>;
 <value> = [minus | negative] <whole> [point (zero | <digit>) [zero | <digit>]];
 <op> = plus | minus | times | and | divided by | multiplied by | take away;
 <is> = is | equals | makes | are | leaves;
@@ -70,7 +71,7 @@ class NumberGrammarJudge:
 
 
 def recognise_numbers(part: Samples, at_s: float) -> list[Word]:
-    """Words of one segment, float32 [S] at 24 kHz, that lies at `at_s`; none if it does not fit."""
+    """Words of one segment, float32 [S] at 24 kHz, that lies at `at_s`."""
     decoder = load_decoder()
     samples = resample(part, SAMPLE_RATE_HZ, VAD_RATE_HZ)
     pcm = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()

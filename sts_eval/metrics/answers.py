@@ -89,7 +89,9 @@ def holds_fact(text: str, key: str) -> bool | None:
 
     None where no key is known.
     """
-    wanted = [word for word in normalise(key) if word not in ("a", "an", "the")]
+    words = normalise(key)
+    # the letter A is an article, too
+    wanted = [word for word in words if word not in ("a", "an", "the")] or words
     if not wanted:
         return None
     if _holds(normalise(text), " ".join(wanted)):

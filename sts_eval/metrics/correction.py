@@ -74,8 +74,8 @@ def corrected_share(
     """The share of ones in a run, corrected.
 
     right_kept: [m] 1 where the judge called a right answer right, one value a calibration clip;
-    wrong_kept: [m] share of wrong answers that it called wrong, of the same clips. Raises ValueError
-    for an empty sample, fewer than two clusters or clips, or a judge too near chance.
+    wrong_kept: [m] share of wrong answers that it called wrong, of the same clips. Raises
+    ValueError for an empty sample, fewer than two clusters or clips, or a judge too near chance.
     """
     if run.n_clusters < 2 or right_kept.size < 2 or right_kept.size != wrong_kept.size:
         raise ValueError("a correction needs two clusters of the run and two calibration clips")
@@ -84,10 +84,8 @@ def corrected_share(
     point = rogan_gladen(observed, sensitivity, specificity)
     rng = generator(name, seed)
     sums, sizes = run.cluster_sums(), run.cluster_sizes
-    drawn = rng.multinomial(run.n_clusters, np.full(run.n_clusters, 1 / run.n_clusters), RESAMPLES)
-    clips = rng.multinomial(
-        right_kept.size, np.full(right_kept.size, 1 / right_kept.size), RESAMPLES
-    )
+    drawn = _draws(rng, run.n_clusters)  # [B, C]
+    clips = _draws(rng, right_kept.size)  # [B, m]
     share = (drawn @ sums) / (drawn @ sizes)  # [B]
     sense = clips @ right_kept / right_kept.size
     spec = clips @ wrong_kept / right_kept.size
@@ -105,3 +103,8 @@ def corrected_share(
         specificity,
         clipped,
     )
+
+
+def _draws(rng: np.random.Generator, many: int) -> NDArray[np.int64]:
+    """How often each of `many` was drawn with replacement, [RESAMPLES, many]."""
+    return rng.multinomial(many, np.full(many, 1 / many), RESAMPLES)

@@ -153,7 +153,7 @@ def _by_condition(measured: list[Observation], seed: int) -> Table:
         title="Right numbers by condition",
         columns=["condition", "value", "n", "right [95 %]"],
         rows=rows,
-        note="Carry: units that run over ten, or must be borrowed. Chained: the second turn of two.",
+        note="Carry: units run over ten, or must be borrowed. Chained: the second turn of two.",
     )
 
 

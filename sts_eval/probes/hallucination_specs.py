@@ -196,7 +196,7 @@ REFUSAL_PRECISION = _rate(
     "higher",
     (
         "When the agent says that it does not know: how often there was indeed nothing to know.",
-        "Over all refusals, 1 for an unanswerable question or a false premise, 0 for a sum or fact.",
+        "Over all refusals: 1 for an unanswerable question or a false premise, 0 for other ones.",
         "Depends on how many questions of each kind the suite asks.",
     ),
     f"{_ANSWERS}:is_refusal",
@@ -210,8 +210,8 @@ REPEAT = MetricSpec(
     version=1,
     min_events=MIN_EVENTS,
     meaning="How many of the words that it should repeat the agent gets wrong.",
-    method="Word errors of the best-fitting stretch of what is heard, over the words asked for; each"
-    " word weighs the same.",
+    method="Word errors of the best-fitting stretch of what is heard, over the words asked for;"
+    " each word weighs the same.",
     limits=f"{_JUDGE_LIMIT} Words before and after the repeated ones are free.",
     source=_JUDGE,
     code=f"{_ANSWERS}:repeat_errors",
@@ -274,8 +274,9 @@ LOOP = _degenerate(
     "loop_rate",
     "Loops",
     "something it repeats over and over",
-    "1 when the audio is like itself some lag later (0.7 or more, no judge needed), or when its text"
-    " or what is heard repeats a unit of words, compresses 2.4 times, or has a low word entropy.",
+    "1 when the audio is like itself some lag later (0.7 or more, no judge needed), or when its"
+    " text or what is heard repeats a unit of words, compresses 2.4 times, or has a low word"
+    " entropy.",
     "audio_repetition",
 )
 ENDLESS = _degenerate(

@@ -3,8 +3,8 @@
     pip install 'sts-eval[synth]' && npm pack kokoro-js && tar xzf kokoro-js-*.tgz
     python tests/data/speak_questions.py package/voices
 
-Kokoro-82M in the four held-out voices, 24 kHz Ogg/Opus, -23 dBFS, 50 ms of silence at both ends. The
-texts follow from the tables below and from SEED; the sums' numbers differ from voice to voice.
+Kokoro-82M in the four held-out voices, 24 kHz Ogg/Opus, -23 dBFS, 50 ms of silence at both ends.
+The texts follow from the tables below and from SEED; the sums' numbers differ from voice to voice.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from importlib import resources
 from typing import Final
 
 from sts_eval.judges.numbers import number_to_words, words_to_number
-from sts_eval.judges.quantities import answer_of
+from sts_eval.judges.quantities import answer_of, quantities
 from sts_eval.judges.text import normalise
 
 MATCH: Final = 0.62
@@ -115,7 +115,7 @@ def _go_on(heard: str, said: str) -> str | None:
     """
     before = answer_of(said)
     text = " ".join(normalise(_spoken_signs(heard)))
-    if before is None or _solve(" ".join(normalise(said))) is None or _solve(text):
+    if before is None or len(quantities(said)) != 3 or _solve(text):
         return None
     a = int(before.value)
     for pattern, op in _FOLLOW_UPS:
