@@ -18,7 +18,7 @@ from sts_eval.metrics.answers import SumHeard, SumTruth
 from sts_eval.observation import Observation
 from sts_eval.probes import Evidence
 from sts_eval.probes import hallucination_specs as specs
-from sts_eval.probes.interruption_score import event_span
+from sts_eval.probes.interruption_score import event_spans
 from sts_eval.probes.latency_score import Observer
 from sts_eval.record import Word
 from sts_eval.scenario import Scenario
@@ -93,8 +93,8 @@ def _turn_start_s(scenario: Scenario, meta: TraceMeta) -> float | None:
     """Where the user's last turn began; None for a follow-up that never came."""
     if scenario.conditions["task"] != "chain":
         return scenario.user_spans[0].start_s
-    event = event_span(meta)
-    return None if event is None else event.start_s
+    played = event_spans(meta)
+    return played[-1].start_s if played else None
 
 
 def _why_no_answer(meta: TraceMeta, found: Sequence[str], from_s: float | None) -> str:

@@ -31,7 +31,7 @@ class Speaks:
 def drive(session, *, frames=100, from_s=0.0):
     user = silence(frames * FRAME_SAMPLES)
     cue = Cue("follow_up", SOUND, at_s=1.0, text="And two?", when_done=True)
-    react = ReactiveUser(user, cue, from_s=from_s, room_s=1.0)
+    react = ReactiveUser(user, [cue], from_s=from_s, room_s=1.0)
     recording = new_recording(user)
     drive_lockstep(session, user, recording, lambda: None, react.hear)
     return user, [e for e in recording.events if e.name in (EVENT, MISSED)]
