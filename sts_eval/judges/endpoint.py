@@ -32,14 +32,14 @@ MAX_ANSWER_BYTES: Final = 1 << 20
 
 
 class EndpointJudge:
-    """url: up to and including the version ("http://host/v1"). language: "" leaves it to the
-    model."""
+    """url: up to and including the version; by default a server on this machine. language: ""
+    leaves it to the model."""
 
     name = "endpoint"
 
     def __init__(
         self,
-        url: str = "",
+        url: str = "http://127.0.0.1:8000/v1",
         model: str = "whisper-1",
         key_env: str = "OPENAI_API_KEY",
         language: str = "en",

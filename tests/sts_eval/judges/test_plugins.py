@@ -237,7 +237,7 @@ def test_a_broken_endpoint_is_a_judge_error(server, speech, status, answer, matc
 
 def test_settings_are_checked():
     with pytest.raises(JudgeError, match="not an http"):
-        load_asr("endpoint")
+        load_asr("endpoint:url=ftp://127.0.0.1/v1")
     with pytest.raises(JudgeError, match="unexpected keyword"):
         load_asr("endpoint:url=http://127.0.0.1:1/v1,modle=x")
     with pytest.raises(JudgeError, match="did you mean 'transformers'"):
