@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sts_eval.audit import AuditError
 from sts_eval.audit.detectors import detector_calibration, load_detector
 from sts_eval.audit.encoders import (
+    WEIGHTS,
     SpeakerEncoder,
     Vector,
     load_encoder,
@@ -223,7 +224,8 @@ def _detection(observer: Observer, talk: _Conversation) -> None:
             score = load_detector(name).score(speech)
             calibration = detector_calibration(name)
         except (AuditError, RegistryError, OSError) as error:
-            observer.unmeasured(specs.HUMAN, f"{name}: {error}")
+            # a run names no path of the machine it was made on
+            observer.unmeasured(specs.HUMAN, f"{name}: {error}".replace(f"{WEIGHTS}/", ""))
             continue
         if calibration is None:
             observer.unmeasured(specs.HUMAN, f"{name}: no calibration of its scores")
