@@ -204,3 +204,75 @@ def _emission(reply: Reply) -> Emission:
         for name, value in stages.items()
     )
     return Emission(reply.audio, reply.text, events)
+
+
+def training_rows() -> list[dict[str, Any]]:
+    """What the reference was trained to hear and say, as rows of a training manifest.
+
+    Each has `id`, `text`, `role`, `kind`; an answer also `prompts`, the texts it answers; what the
+    agent says also `voice`, with which `speak` says it as its training recordings were made. Sums
+    are left out: they are made from templates, so no one of them was learnt as a text.
+    """
+    from sts_core.data.texts import load_texts
+    from sts_core.data.voices import AGENT_VOICE
+
+    texts = load_texts()
+    rows: list[dict[str, Any]] = []
+
+    def add(kind: str, name: Any, text: str, role: str, prompts: list[str] | None = None) -> None:
+        row: dict[str, Any] = {"id": f"{kind}-{name}-{role}", "text": text, "role": role}
+        row |= {"kind": kind} | ({"prompts": prompts} if prompts else {})
+        rows.append(row | ({"voice": AGENT_VOICE} if role == "agent" else {}))
+
+    for fact in texts["facts"]:
+        add("fact", fact["id"], fact["answer"], "agent", fact["questions"])
+        for n, question in enumerate(fact["questions"]):
+            add("fact", f"{fact['id']}.{n}", question, "user")
+    unanswerable = [q for item in texts["unanswerable"]["questions"] for q in item["questions"]]
+    for n, reply in enumerate(texts["unanswerable"]["replies"]):
+        add("unanswerable", n, reply, "agent", unanswerable)
+    for n, question in enumerate(unanswerable):
+        add("unanswerable", n, question, "user")
+    remarks = [item["text"] for item in texts["emotional"]["sentences"]]
+    for tone, replies in texts["emotional"]["replies"].items():
+        for n, reply in enumerate(replies):
+            add("emotional", f"{tone}.{n}", reply, "agent", remarks)
+    for n, remark in enumerate(remarks):
+        add("emotional", n, remark, "user")
+    for kind, asked, answered in (("greetings", "user", "agent"), ("long", "prompt", "answer")):
+        for item in texts[kind]:
+            add(kind, item["id"], item[answered], "agent", [item[asked]])
+            add(kind, item["id"], item[asked], "user")
+    for kind in ("backchannels", "interruptions"):
+        for n, text in enumerate(texts[kind]):
+            add(kind, n, text, "user")
+    for n, text in enumerate(texts["generic"]):
+        add("generic", n, text, "agent")
+    return rows
+
+
+def canary_file() -> Path | None:
+    """The list of canaries of the reference's overfit control, or None when there is none."""
+    from sts_core.checkpoint import __file__ as anchor
+
+    file = Path(anchor).parent / "weights" / "lm" / "canaries.yaml"
+    return file if file.is_file() else None
+
+
+def speak(text: str, voice: str, seed: int = 0) -> Samples:
+    """Text in a voice of the training corpus, float32 [S] at 24 kHz, finished as its recordings.
+
+    Raises ValueError for a voice that needs more than the wheel of hibari-tts holds.
+    """
+    from sts_core.data.synth import level, trim
+
+    rng = np.random.default_rng(seed)
+    engine = _hibari()
+    return np.asarray(level(trim(engine.speak(engine.phonemize(text), voice, 1.0, rng))))
+
+
+@lru_cache(maxsize=1)
+def _hibari() -> Any:
+    from sts_core.data.voices import Hibari
+
+    return Hibari()
