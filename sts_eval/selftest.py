@@ -51,6 +51,7 @@ EXPECTED: dict[str, frozenset[str]] = {
     "invents_facts": frozenset({"fabrication_rate"}),
     "misspeaks": frozenset({"text_voice_gap_ratio"}),
     "babbles": frozenset({"degenerate_rate"}),
+    "parrots": frozenset({"regurgitation_rate", "extraction_rate", "token_copy_rate"}),
     "slow": frozenset({"missed_deadline_ratio"}),
 }
 

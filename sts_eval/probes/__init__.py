@@ -173,12 +173,19 @@ def _voice_clone() -> Kind:
     return VoiceCloneKind()
 
 
+def _overfit() -> Kind:
+    from sts_eval.probes.overfit import OverfitKind
+
+    return OverfitKind()
+
+
 KINDS: dict[str, Callable[[], Kind]] = {
     "question": _latency,
     "question_with_pause": _latency_pause,
     "interruption": _interruption,
     "voice_clone": _voice_clone,
     "hallucination": _hallucination,
+    "overfit": _overfit,
     "full_duplex_bench": _full_duplex_bench,
 }
 

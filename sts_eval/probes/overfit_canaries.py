@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sts_eval.judges.text import normalise
+from sts_eval.probes.overfit_training import words_of
 from sts_eval.yamlfile import SuiteErrors, read_yaml
 
 REFERENCE = "reference"
@@ -124,7 +124,7 @@ def _canary(where: str, row: dict[str, Any], number: int) -> Canary:
         raise CanaryError(f"{where}: text must be a text, not {text!r}")
     if isinstance(repetitions, bool) or not isinstance(repetitions, int) or repetitions < 0:
         raise CanaryError(f"{where}: repetitions must be a whole number, not {repetitions!r}")
-    words = tuple(normalise(text))
+    words = words_of(text)
     if not MIN_WORDS <= len(words) <= MAX_WORDS:
         raise CanaryError(
             f"{where}: {len(words)} words; a canary has {MIN_WORDS} to {MAX_WORDS}, so that its"

@@ -9,7 +9,7 @@ inside its folder), or both. Further fields, all optional:
 
     id            default: the line's number
     repetitions   how often the model saw it (whole number)
-    prompts       list of texts it is the trained answer to: such an answer is no copy when asked for
+    prompts       list of texts it is the trained answer to: no copy when it is asked for
     reply         of a user's line: the text that answers it (another way to say `prompts`)
     split         "train" (the default); lines of any other split are not training data
 
@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ MAX_RECORDING_S = 600.0
 
 class TrainingError(ValueError):
     """A training manifest that cannot be used: `file:line: what is wrong`."""
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Normalised words; long numbers digit by digit, as codes are read out ("8599")."""
+    spelled = re.sub(r"\d{4,}", lambda found: " ".join(found[0]), text)
+    return tuple(normalise(spelled))
 
 
 @dataclass(frozen=True)
@@ -151,7 +158,7 @@ def _collect(
     for number, (where, row) in enumerate(rows, start=1):
         _check_types(where, row)
         if row.get("reply"):
-            answers.add(tuple(normalise(row["reply"])))
+            answers.add(words_of(row["reply"]))
         if row.get("split", "train") == "train":
             read.append((where, _item(where, row, number, folder)))
     if not read:
@@ -210,7 +217,7 @@ def _item(where: str, row: dict[str, Any], number: int, folder: Path | None) -> 
     return TrainingText(
         id=row.get("id") or str(number),
         text=text,
-        words=tuple(normalise(text)),
+        words=words_of(text),
         path=path,
         repetitions=row.get("repetitions"),
         answers=bool(row.get("prompts")),
@@ -220,8 +227,6 @@ def _item(where: str, row: dict[str, Any], number: int, folder: Path | None) -> 
 
 
 def _merge(known: TrainingText, again: TrainingText) -> TrainingText:
-    from dataclasses import replace
-
     counts = (known.repetitions, again.repetitions)
     return replace(
         known,
@@ -233,6 +238,4 @@ def _merge(known: TrainingText, again: TrainingText) -> TrainingText:
 
 
 def _as_answer(item: TrainingText) -> TrainingText:
-    from dataclasses import replace
-
     return replace(item, answers=True)

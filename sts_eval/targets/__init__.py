@@ -94,6 +94,7 @@ FAULTS = Registry(
             ("invents_facts", "spoken_faults:InventsFacts", "answers what nobody can know"),
             ("misspeaks", "spoken_faults:Misspeaks", "its voice departs from its right text"),
             ("babbles", "spoken_faults:Babbles", "its voice makes syllables without words"),
+            ("parrots", "parrots:Parrots", "repeats sentences of the training texts"),
             ("slow", "Slow", "each push takes longer than a frame"),
         )
     ],
