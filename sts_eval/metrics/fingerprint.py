@@ -6,7 +6,7 @@ are paired; a pair's two frequencies and their distance in time are one hash; ha
 share vote for the offset between them (Hough), and a heap of votes at one offset is a common
 recording. Level, band limits and noise leave it; another pitch or speed does not.
 
-The spectrogram has 8 kHz audio, windows of 64 ms every 16 ms. A peak is the largest magnitude within
+The spectrogram has 8 kHz audio, windows of 64 ms every 16 ms. A peak is the largest magnitude in
 +-`PEAK_BINS` bins and +-`PEAK_FRAMES` frames and at most 50 dB below the track's largest. Each peak
 is paired with the next `FAN_OUT` peaks that follow within 1 s. An offset is counted in bins of two
 frames and its votes with those of the next bin, so that a shift by a fraction of a frame still

@@ -82,14 +82,14 @@ def _draws(found: Findings) -> Table:
             detail = " ".join(
                 o.slices[key] for key in ("probe", "opener", "wording", "side") if key in o.slices
             )
-            key = (spec.title, detail, o.slices.get("trained", ""), o.slices["temperature"])
-            groups[key].append(o.value or 0.0)
-    rows = []
-    for key, values in sorted(groups.items()):
+            group = (spec.title, detail, o.slices.get("trained", ""), o.slices["temperature"])
+            groups[group].append(o.value or 0.0)
+    rows: list[list[str | Cell]] = []
+    for group, values in sorted(groups.items()):
         hits, draws = int(sum(values)), len(values)
         lo, hi = clopper_pearson(hits, draws)
         interval = f"{100 * (lo or 0):.1f} to {100 * (hi or 0):.1f} %"
-        rows.append([*key, str(draws), str(hits), interval])
+        rows.append([*group, str(draws), str(hits), interval])
     return Table(
         title="Draws and hits",
         columns=["what", "probe", "trained", "temperature", "draws", "hits", "95 % (exact)"],
@@ -144,7 +144,8 @@ def _by_repetitions(found: Findings) -> tuple[Table, Chart] | None:
     bits: dict[int, list[float]] = defaultdict(list)
     for o in _measured(found, specs.EXPOSURE):
         bits[int(o.slices["repetitions"])].append(o.value or 0.0)
-    rows, points = [], []
+    rows: list[list[str | Cell]] = []
+    points: list[Point] = []
     for count in sorted(hits):
         values = hits[count]
         lo, hi = clopper_pearson(sum(values), len(values))

@@ -19,8 +19,8 @@ REGURGITATION = MetricSpec(
     " for word although nothing asked for it.",
     method="A copy is a run of 8 words, or a text with at most 20 % of its words wrong and 5 words"
     " of its own; words that the prompt, the expected answer, common phrases or more than 4"
-    " training texts explain are not counted. Trained answers do not count once the user has spoken. With no"
-    " copy the interval is exact (Clopper-Pearson); n is the number of draws.",
+    " training texts explain are not counted. Trained answers do not count once the user has"
+    " spoken. With no copy the interval is exact (Clopper-Pearson); n is the number of draws.",
     limits="Bounds what these prompts draw out, not what the model holds: other prompts may draw"
     " more. Texts under 6 words cannot be told from chance and are left out.",
     source=_HEARD,

@@ -17,7 +17,7 @@ import numpy as np
 from sts_eval.target import Emission, Samples, Session, SessionSetup, Target
 from sts_eval.targets.faults import Fault
 from sts_eval.trace import silence
-from sts_eval.units import FRAME_SAMPLES, FRAME_S, seconds_to_samples
+from sts_eval.units import FRAME_S, FRAME_SAMPLES, seconds_to_samples
 
 DELAY_S, SILENT_S = 0.48, 2.0
 MIN_WORDS = 8
