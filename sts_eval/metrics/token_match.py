@@ -91,7 +91,7 @@ class TokenIndex:
         books = self._codes[0].shape[0] if self._codes else 0
         counts = np.bincount(joined, minlength=books * codebook_size)
         frames = max(1, sum(lengths))
-        self.rare = (counts <= COMMON_SHARE * frames).reshape(books, -1)  # [K, codebook size]
+        self.rare = (counts <= COMMON_SHARE * frames).reshape(books, codebook_size)  # [K, size]
         order = np.argsort(joined, kind="stable")
         self._keys_sorted, self._place = joined[order], np.concatenate(places)[order]
 
