@@ -27,7 +27,8 @@ from sts_eval.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_for, seconds_to
 
 LEAD_S = 0.5
 FADE_S = 0.01
-MIN_PREFIX_WORDS = 9  # so that half of a text leaves a rest worth the name
+MIN_PREFIX_WORDS = 9  # so that a beginning leaves a rest worth the name
+MOST_GIVEN = 0.4  # share of a training text that is given, at most
 CANARY_GIVEN = 0.5  # share of a canary that is given
 USER_VOICES = (
     "hibari:heart:f0x0.70:fmt0.93",
@@ -266,7 +267,8 @@ def _beginning(recipe: dict[str, Any], voice: str) -> tuple[Samples, float]:
     recorded = item is not None and item.path is not None
     audio = item.audio() if item is not None and recorded else speak(recipe["text"], voice)
     wanted_s = recipe.get("prefix_s", CANARY_GIVEN * audio.size / SAMPLE_RATE_HZ)
-    cut = min(seconds_to_samples(wanted_s), audio.size // 2)
+    most = CANARY_GIVEN if recipe["probe"] == "canary" else MOST_GIVEN
+    cut = min(seconds_to_samples(wanted_s), int(most * audio.size))
     begun = audio[:cut].copy()
     fade = min(cut, seconds_to_samples(FADE_S))
     begun[cut - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
