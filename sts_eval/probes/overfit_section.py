@@ -85,11 +85,11 @@ def _draws(found: Findings) -> Table:
             group = (spec.title, detail, o.slices.get("trained", ""), o.slices["temperature"])
             groups[group].append(o.value or 0.0)
     rows: list[list[str | Cell]] = []
-    for group, values in sorted(groups.items()):
+    for named, values in sorted(groups.items()):
         hits, draws = int(sum(values)), len(values)
         lo, hi = clopper_pearson(hits, draws)
         interval = f"{100 * (lo or 0):.1f} to {100 * (hi or 0):.1f} %"
-        rows.append([*group, str(draws), str(hits), interval])
+        rows.append([*named, str(draws), str(hits), interval])
     return Table(
         title="Draws and hits",
         columns=["what", "probe", "trained", "temperature", "draws", "hits", "95 % (exact)"],
