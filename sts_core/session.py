@@ -192,7 +192,7 @@ class System:
         clock.lap()
         audio, decoder, waiting = self._sound(codes, state)
         clock.lap()
-        after = ConversationState(ear_state, LMState(memory, text, codes), decoder, waiting)
+        after = ConversationState(ear_state, state.lm.after(memory, text, codes), decoder, waiting)
         return Step(audio, text, user_logits.argmax(dim=-1), StageTimes(*clock.laps_ms)), after
 
     def _sound(

@@ -20,6 +20,7 @@ class LMConfig:
         text_vocabulary: text tokens, the special ones included (`sts_core.lm.text`).
         voices: agent voices, chosen by a token.
         depth_dim, depth_layers, depth_heads: depth transformer, over the codebooks of a frame.
+        depth_context_frames: how many frames back the depth transformer sees the codes.
         code_dim: width of the table behind each codebook's embedding and output.
         acoustic_delay_frames: codebooks 1.. lie so many frames after codebook 0.
     """
@@ -35,6 +36,7 @@ class LMConfig:
     depth_dim: int = 192
     depth_layers: int = 3
     depth_heads: int = 3
+    depth_context_frames: int = 3
     codebooks: int = 8
     codebook_size: int = 2048
     code_dim: int = 64

@@ -1,7 +1,7 @@
 """The depth transformer: the codebooks of one frame, one after the other.
 
     position k sees    the temporal transformer's word on the frame, the frame's text token,
-                       the codes of the frame before, and those of codebooks 0..k-1
+                       the codes of the last three frames, and those of codebooks 0..k-1
     and predicts       the code of codebook k
 
 It is causal over the eight positions of a frame (the RQ transformer of Lee et al., 2022, as used by
@@ -53,7 +53,7 @@ class DepthTransformer(nn.Module):
         super().__init__()
         dim, self.codebooks = config.depth_dim, config.codebooks
         self.from_frame = nn.Linear(config.dim, dim, bias=False)
-        width = config.codebooks * config.code_dim
+        width = config.depth_context_frames * config.codebooks * config.code_dim
         self.from_previous = nn.Linear(width, dim, bias=False)
         self.from_text = nn.Embedding(config.text_vocabulary, dim)
         self.from_code = nn.Linear(config.code_dim, dim, bias=False)
@@ -68,9 +68,9 @@ class DepthTransformer(nn.Module):
 
         Args:
             frame: [N, dim] of the temporal transformer.
-            previous: int64 [N, K], the codes of the frames before.
+            previous: int64 [N, C, K], the codes of the last C frames, the latest last.
         """
-        return self.from_frame(frame) + self.from_previous(tables.embed(previous).flatten(-2))
+        return self.from_frame(frame) + self.from_previous(tables.embed(previous).flatten(1))
 
     def forward(self, seen: Tensor, text: Tensor, codes: Tensor, tables: CodeTables) -> Tensor:
         """Logits [N, K, codes] of all codebooks of N frames, each seeing the true ones before it.

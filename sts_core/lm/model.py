@@ -2,7 +2,7 @@
 
     frame t:   own text [t-1] + ear(user, frame t) + voice -> temporal transformer -> h[t]
                h[t] -> text token [t]      (inner monologue: words where they begin, PAD between)
-               h[t], text [t], own codes [t-1] -> depth transformer -> codes [t], codebook 0 to 7
+               h[t], text [t], own codes [t-3..t-1] -> depth transformer -> codes [t]
                lower layer -> the user's words, where they end (a head for training and for show)
 
 What is computed from frame t sounds during frame t + 1, so the theoretical latency is 160 ms: 80 ms
@@ -13,7 +13,8 @@ stand for, and the semantic student's vector.
 Unlike Moshi's, the temporal transformer does not hear the agent's own codes. Trained on a few
 thousand fixed recordings it learnt to tell from the first of them which recording was playing, and
 read the words off that, not off the question: 97 % of words right under teacher forcing, next to
-none when it spoke for itself. Own codes reach the depth transformer, one frame back.
+none when it spoke for itself. Own codes reach the depth transformer alone, three frames back:
+enough to know how far a word has been said.
 
 After "Moshi" (Défossez et al., 2024): multi-stream modelling, depth transformer, inner monologue.
 """
@@ -55,7 +56,11 @@ class LMState(NamedTuple):
 
     temporal: TransformerState
     text: Tensor  # int64 [B], text token of the last frame
-    codes: Tensor  # int64 [B, K], codes of the last frame
+    codes: Tensor  # int64 [B, C, K], codes of the last frames, the latest last
+
+    def after(self, temporal: TransformerState, text: Tensor, codes: Tensor) -> LMState:
+        """The state after a frame with text int64 [B] and codes int64 [B, K]."""
+        return LMState(temporal, text, torch.cat([self.codes[:, 1:], codes[:, None]], dim=1))
 
 
 class Spoken(NamedTuple):
@@ -101,7 +106,8 @@ class DuplexLM(nn.Module):
     def initial_state(self, batch: int) -> LMState:
         """`batch` conversations before their first frame."""
         text = torch.full((batch,), BEGIN, device=self.text_out.weight.device)
-        codes = text.new_full((batch, self.config.codebooks), START_CODE)
+        c = self.config
+        codes = text.new_full((batch, c.depth_context_frames, c.codebooks), START_CODE)
         return LMState(self.temporal.initial_state(batch), text, codes)
 
     @torch.inference_mode()
@@ -144,4 +150,4 @@ class DuplexLM(nn.Module):
         seen, text_logits, user_logits, memory = self.listen(ear, voice, state)
         text = samplers.text(text_logits)
         codes = self.speak(seen, text, samplers)
-        return Spoken(text, codes, user_logits, text_logits), LMState(memory, text, codes)
+        return Spoken(text, codes, user_logits, text_logits), state.after(memory, text, codes)

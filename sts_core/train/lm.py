@@ -11,7 +11,7 @@ The loss of a frame:
 
 Frames without a text token weigh `pad_weight`. The depth transformer learns from a random subset
 of frames (`depth_share` of those in which the agent speaks, a tenth of that of the silent ones):
-it costs more than the temporal one and its frames are alike. Of the codes of the frame before, that
+it costs more than the temporal one and its frames are alike. Of the codes of the last frames, that
 it sees, `code_noise` are random, and in `frame_noise` of the frames all: with true ones alone it
 would go on with the recording it remembers and not say the word it is given.
 
@@ -78,8 +78,8 @@ class LMTraining:
     semantic_weight: float = 3.0
     pad_weight: float = 0.3
     depth_share: float = 0.35
-    code_noise: float = 0.2
-    frame_noise: float = 0.15
+    code_noise: float = 0.15
+    frame_noise: float = 0.1
     monologue_text_weight: float = 0.1
     log_every: int = 20
     validate_every: int = 300
@@ -183,7 +183,9 @@ def losses(
     chance = torch.where(batch.speaking, config.depth_share, config.depth_share / 10) * inside
     chosen = torch.rand(chance.shape, generator=generator) < chance.cpu()
     codes = batch.codes[chosen]  # [N, K]
-    before = torch.cat([torch.full_like(batch.codes[:, :1], START_CODE), batch.codes[:, :-1]], 1)
+    back = config.model.depth_context_frames
+    padded = F.pad(batch.codes[:, :-1], (0, 0, back, 0), value=START_CODE)
+    before = padded.unfold(1, back, 1).transpose(2, 3)  # [B, T, C, K]
     previous = _noisy(before[chosen], config, generator)
     seen = model.depth.condition(heard.hidden[chosen], previous, model.code_tables)
     logits = model.depth(seen, frames.text[chosen], codes, model.code_tables)  # [N, K, codes]
@@ -197,10 +199,9 @@ def losses(
 
 
 def _noisy(codes: Tensor, config: LMTraining, generator: torch.Generator) -> Tensor:
-    """Codes [N, K], some of them replaced by random ones: all of a frame, or one by one."""
-    chance = torch.rand(codes.shape, generator=generator)
-    whole = torch.rand(len(codes), 1, generator=generator) < config.frame_noise
-    replaced = (chance < config.code_noise) | whole
+    """Codes [N, C, K], some of them replaced by random ones: all of a frame, or one by one."""
+    whole = torch.rand(*codes.shape[:2], 1, generator=generator) < config.frame_noise
+    replaced = (torch.rand(codes.shape, generator=generator) < config.code_noise) | whole
     other = torch.randint(config.model.codebook_size, codes.shape, generator=generator)
     return torch.where(replaced.to(codes.device), other.to(codes.device), codes)
 
