@@ -51,7 +51,9 @@ class Folds:
         sides = [
             [int(i.path.name.removeprefix("clip")) for i in s] for s in (train_items, test_items)
         ]
-        key = hashlib.sha256(repr((sides, asdict(self.options))).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr((sides, asdict(self.options))).encode())
+        digest.update(np.ascontiguousarray(self.features).tobytes())  # sets may be of equal size
+        key = digest.hexdigest()[:16]
         file = self.work / f"{key}.npy"
         if not file.is_file():
             started = time.monotonic()
