@@ -5,7 +5,7 @@ libraries as soon as it is imported; beside a CPU build of torch they are missin
 fails. Nothing that is used here (speaker embeddings, metric statistics) needs torchaudio's compiled
 part. `prepare()` registers an empty stand-in for `torchaudio._extension`, the module that loads it,
 before the first import. With a CUDA build of torch, or once torchaudio is imported, it does
-nothing. Call it before importing speechbrain.
+nothing. `import_speechbrain()` calls it; call that before importing any part of speechbrain.
 """
 
 from __future__ import annotations
@@ -30,6 +30,21 @@ def prepare() -> bool:
         return False
     sys.modules[_EXTENSION] = _StandIn(_EXTENSION)
     return True
+
+
+def import_speechbrain() -> None:
+    """Import speechbrain, and take its redirections of old module names out of `sys.modules`.
+
+    Whoever looks at a redirection there, as hypothesis and inspect do at every module, makes it
+    import an optional package; where that is missing (k2), the onlooker fails with ImportError.
+    """
+    prepare()
+    import speechbrain  # noqa: F401
+    from speechbrain.utils.importutils import LazyModule
+
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, LazyModule):
+            del sys.modules[name]
 
 
 class _StandIn(ModuleType):

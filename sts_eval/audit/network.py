@@ -45,7 +45,7 @@ class Features(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        _torchaudio.prepare()
+        _torchaudio.import_speechbrain()
         from speechbrain.processing.features import STFT
 
         self._long = STFT(RATE_HZ, win_length=25, hop_length=10, n_fft=400)
@@ -152,7 +152,7 @@ class Countermeasure(nn.Module):
 
     def __init__(self, width: int = 64, dropout: float = 0.3) -> None:
         super().__init__()
-        _torchaudio.prepare()
+        _torchaudio.import_speechbrain()
         from speechbrain.lobes.models.ECAPA_TDNN import Classifier
 
         self.width = width
@@ -177,7 +177,7 @@ class Countermeasure(nn.Module):
 
 def margin_loss(margin: float, scale: float) -> Any:
     """speechbrain's additive angular margin loss: (cosines [B, 1, 2], labels [B, 1]) -> scalar."""
-    _torchaudio.prepare()
+    _torchaudio.import_speechbrain()
     from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
 
     return LogSoftmaxWrapper(AdditiveAngularMargin(margin=margin, scale=scale))

@@ -48,7 +48,7 @@ class SpeechbrainEncoder:
 
 
 def _load(folder: Path) -> Any:
-    _torchaudio.prepare()
+    _torchaudio.import_speechbrain()
     from speechbrain.inference.speaker import EncoderClassifier
     from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 

@@ -180,7 +180,7 @@ def test_speechbrain_folder(tmp_path: Path, voices):
     """A small ECAPA-TDNN of random weights, laid out like the published one."""
     from sts_eval import _torchaudio
 
-    _torchaudio.prepare()
+    _torchaudio.import_speechbrain()
     import torch
     from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 

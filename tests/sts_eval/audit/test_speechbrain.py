@@ -16,7 +16,7 @@ from sts_eval.audit.detection import eer
 THEIRS = """
 import json, sys
 from sts_eval import _torchaudio
-_torchaudio.prepare()
+_torchaudio.import_speechbrain()
 import torch
 from speechbrain.utils.metric_stats import EER
 sets = json.load(sys.stdin)
