@@ -41,7 +41,6 @@ from sts_core.units import FRAME_SAMPLES, frames_of
 
 Audio = NDArray[np.float32]
 
-OPTIONS = frozenset({"voice", "temperature", "agent_prefix"})
 MAX_PREFIX_FRAMES = 750
 
 
@@ -78,6 +77,7 @@ class ConversationState(NamedTuple):
     lm: LMState
     decoder: DecoderState
     waiting: tuple[Tensor, ...]  # codebook 0 of frames whose acoustic codes come later, [B] each
+    recognised: Tensor  # int64 [B, 2], the user's tokens of the last frames, the latest last
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,12 @@ class System:
 
     def initial_state(self, batch: int) -> ConversationState:
         """`batch` conversations before their first frame."""
-        decoder = self.ear.codec.decoder_state(batch)
         return ConversationState(
-            self.ear.initial_state(batch), self.lm.initial_state(batch), decoder, ()
+            self.ear.initial_state(batch),
+            self.lm.initial_state(batch),
+            self.ear.codec.decoder_state(batch),
+            (),
+            torch.full((batch, 2), PAD),
         )
 
     @torch.inference_mode()
@@ -192,8 +195,14 @@ class System:
         clock.lap()
         audio, decoder, waiting = self._sound(codes, state)
         clock.lap()
-        after = ConversationState(ear_state, state.lm.after(memory, text, codes), decoder, waiting)
-        return Step(audio, text, user_logits.argmax(dim=-1), StageTimes(*clock.laps_ms)), after
+        made_out = user_logits.argmax(dim=-1)
+        # In doubt about its frame, the head names a word in two or three: it was said once.
+        again = (made_out[:, None] == state.recognised).any(dim=1)
+        heard = torch.where(again, PAD, made_out)
+        recognised = torch.cat([state.recognised[:, 1:], made_out[:, None]], dim=1)
+        said_so_far = state.lm.after(memory, text, codes)
+        after = ConversationState(ear_state, said_so_far, decoder, waiting, recognised)
+        return Step(audio, text, heard, StageTimes(*clock.laps_ms)), after
 
     def _sound(
         self, codes: Tensor, state: ConversationState

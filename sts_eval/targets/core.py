@@ -87,7 +87,8 @@ class ReferenceTarget:
 
     name = REFERENCE
     clock: Literal["lockstep"] = "lockstep"
-    options = frozenset({"temperature", "voice", "agent_prefix"})
+    # No agent_prefix: the model plans from its text and does not hear its own sound.
+    options = frozenset({"temperature", "voice"})
 
     def __init__(
         self,
@@ -131,7 +132,7 @@ class ReferenceTarget:
     def open_batch(self, setups: list[SessionSetup]) -> ReferenceBatch:
         """Begin conversations that are stepped together; see `open`.
 
-        They must ask for the same temperature, and for prefixes of one length.
+        They must ask for the same temperature.
         """
         try:
             if self._threads:
@@ -151,7 +152,6 @@ class ReferenceTarget:
             seed=(setup.seed + self._seed) % 2**32,
             voice=asked.get("voice", self._voice),
             temperature=asked.get("temperature", self._temperature),
-            agent_prefix=asked.get("agent_prefix"),
         )
 
     def shutdown(self) -> None:

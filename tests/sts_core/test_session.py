@@ -10,7 +10,7 @@ from sts_core.lm.config import LMConfig
 from sts_core.lm.ear import Ear
 from sts_core.lm.model import DuplexLM
 from sts_core.lm.sampling import SamplingConfig
-from sts_core.lm.text import TextTokenizer
+from sts_core.lm.text import PAD, TextTokenizer
 from sts_core.session import SessionError, SessionOptions, System, state_bytes
 from sts_core.talk import converse
 from sts_core.units import FRAME_SAMPLES
@@ -60,6 +60,21 @@ def test_a_batch_equals_single_conversations(system, users):
         together = [row[k] for row in rows]
         assert [r.text for r in together] == [r.text for r in alone]
         np.testing.assert_allclose(sound(together), sound(alone), atol=2e-4)
+
+
+def test_a_word_that_is_made_out_in_frames_on_end_was_said_once(ear, users, monkeypatch):
+    system = make_system(ear)
+    word = system.tokenizer.word("seven")[0]
+    made_out = [word, word, PAD, word, PAD, PAD, PAD, word]
+    said = iter(made_out)
+
+    def listen(*args):
+        hidden, text, user, memory = DuplexLM.listen(system.lm, *args)
+        return hidden, text, user.index_fill(1, torch.tensor([next(said)]), 1e6), memory
+
+    monkeypatch.setattr(system.lm, "listen", listen)
+    heard = [reply.heard for reply in play(system.open(), users[0, : len(made_out)])]
+    assert heard == [" seven", "", "", "", "", "", "", " seven"]
 
 
 @pytest.mark.parametrize("temperature", [None, 0.8])
