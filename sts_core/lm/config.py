@@ -19,9 +19,10 @@ class LMConfig:
         ear_dim: width of what the ear says about one frame of the user.
         text_vocabulary: text tokens, the special ones included (`sts_core.lm.text`).
         voices: agent voices, chosen by a token.
-        depth_dim, depth_layers, depth_heads: depth transformer, over the codebooks of a frame.
+        depth_dim, depth_layers, depth_heads: depth transformer, over a frame's codes.
         depth_context_frames: how many frames back the depth transformer sees the codes.
-        code_dim: width of the table behind each codebook's embedding and output.
+        code_dim: width of the tables behind the semantic and the pitch codebook.
+        latent_dim: width of the codec's acoustic latent.
         acoustic_delay_frames: codebooks 1.. lie so many frames after codebook 0.
     """
 
@@ -33,13 +34,14 @@ class LMConfig:
     ear_dim: int = 456
     text_vocabulary: int = 1024
     voices: int = 2
-    depth_dim: int = 192
+    depth_dim: int = 256
     depth_layers: int = 3
-    depth_heads: int = 3
+    depth_heads: int = 4
     depth_context_frames: int = 3
     codebooks: int = 8
     codebook_size: int = 2048
     code_dim: int = 64
+    latent_dim: int = 64
     acoustic_delay_frames: int = 0
 
     def __post_init__(self) -> None:

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from sts_core.lm.config import LMConfig
-from sts_core.lm.depth import CodeTables, DepthTransformer
+from sts_core.lm.depth import NAMED, CodeTables, DepthTransformer
 from sts_core.lm.sampling import Sampler
 from sts_core.lm.text import BEGIN
 from sts_core.lm.transformer import Transformer, TransformerState
@@ -130,10 +130,14 @@ class DuplexLM(nn.Module):
         """The depth transformer's steps: codes int64 [B, K] of the frame."""
         state = self.depth.body.initial_state(len(seen))
         previous, codes = text, []
-        for k in range(self.config.codebooks):
+        for k in range(NAMED):
             logits, state = self.depth.step(k, seen, previous, state, self.code_tables)
             previous = samplers.code(logits, k)
             codes.append(previous)
+        left, _ = self.depth.step(NAMED, seen, previous, state, self.code_tables)
+        for k, table in enumerate(self.code_tables.acoustic, NAMED):
+            codes.append(samplers.code(self.depth.residual_logits(left, table), k))
+            left = left - table[codes[-1]]
         return torch.stack(codes, dim=1)
 
     @torch.inference_mode()

@@ -7,13 +7,13 @@
 The loss of a frame:
 
     L = w_text CE(own text) + w_user CE(user's words) + depth
-    depth = (alpha CE(codebook 0) + mean over the others of CE) / (alpha + 1)
+    depth = w_semantic CE(codebook 0) + w_pitch CE(codebook 1) + w_acoustic MSE(latent) + spread
 
 Frames without a text token weigh `pad_weight`. The depth transformer learns from a random subset
 of frames (`depth_share` of those in which the agent speaks, a tenth of that of the silent ones):
-it costs more than the temporal one and its frames are alike. Of the codes of the last frames, that
-it sees, `code_noise` are random, and in `frame_noise` of the frames all: with true ones alone it
-would go on with the recording it remembers and not say the word it is given.
+their frames are alike. Of the codes that it sees, of this frame and of the last ones, `code_noise`
+are random, and in `frame_noise` of the last frames all: with true ones alone it would go on with
+the recording it remembers and not say the word it is given.
 
 Weights that are evaluated and saved are an exponential moving average. Shards are read as
 `sts-core compose` writes them; a running composition may go on in another process.
@@ -39,6 +39,8 @@ from sts_core.checkpoint import load_checkpoint, save_checkpoint
 from sts_core.codec.files import load_codec
 from sts_core.data.shards import Shard, read_shard
 from sts_core.lm.config import LMConfig
+from sts_core.lm.depth import NAMED
+from sts_core.lm.ear import ACOUSTIC_SCALE
 from sts_core.lm.model import START_CODE, DuplexLM, Frames
 from sts_core.lm.text import END_OF_PAD, PAD
 from sts_core.lm.weights import load_lm, save_delta, save_lm
@@ -74,12 +76,13 @@ class LMTraining:
     average: float = 0.995
     text_weight: float = 1.0
     user_weight: float = 0.5
-    depth_weight: float = 1.0
-    semantic_weight: float = 3.0
+    semantic_weight: float = 1.0
+    pitch_weight: float = 0.3
+    acoustic_weight: float = 4.0
     pad_weight: float = 0.3
-    depth_share: float = 0.35
+    depth_share: float = 0.6
     code_noise: float = 0.15
-    frame_noise: float = 0.1
+    frame_noise: float = 0.3
     monologue_text_weight: float = 0.1
     log_every: int = 20
     validate_every: int = 300
@@ -183,26 +186,34 @@ def losses(
     chance = torch.where(batch.speaking, config.depth_share, config.depth_share / 10) * inside
     chosen = torch.rand(chance.shape, generator=generator) < chance.cpu()
     codes = batch.codes[chosen]  # [N, K]
-    back = config.model.depth_context_frames
+    back, size = config.model.depth_context_frames, config.model.codebook_size
     padded = F.pad(batch.codes[:, :-1], (0, 0, back, 0), value=START_CODE)
     before = padded.unfold(1, back, 1).transpose(2, 3)  # [B, T, C, K]
-    previous = _noisy(before[chosen], config, generator)
+    previous = _noisy(before[chosen], size, config.code_noise, config.frame_noise, generator)
     seen = model.depth.condition(heard.hidden[chosen], previous, model.code_tables)
-    logits = model.depth(seen, frames.text[chosen], codes, model.code_tables)  # [N, K, codes]
-    each = F.cross_entropy(logits.flatten(0, 1).float(), codes.flatten(), reduction="none")
-    by_book = each.view_as(codes).mean(dim=0)
-    alpha = config.semantic_weight
-    depth = (alpha * by_book[0] + by_book[1:].mean()) / (alpha + 1)
-    total = config.text_weight * text + config.user_weight * user + config.depth_weight * depth
-    parts = {"text": text, "user": user, "semantic": by_book[0], "acoustic": by_book[1:].mean()}
+    within = _noisy(codes[:, None], size, config.code_noise, 0.0, generator)[:, 0]
+    told = model.depth(seen, frames.text[chosen], within, model.code_tables)
+    named = codes[:, :NAMED]  # [N, 2]
+    each = F.cross_entropy(told.logits.flatten(0, 1).float(), named.flatten(), reduction="none")
+    semantic, pitch = each.view_as(named).mean(dim=0)
+    error = F.mse_loss(told.latent.float(), model.code_tables.latent(codes))
+    # The spread's own likelihood: it follows the error and does not weigh it.
+    log_spread = model.depth.log_spread
+    spread = log_spread + 0.5 * error.detach() * torch.exp(-2 * log_spread)
+    depth = config.semantic_weight * semantic + config.pitch_weight * pitch
+    depth = depth + config.acoustic_weight * error + spread
+    total = config.text_weight * text + config.user_weight * user + depth
+    parts = {"text": text, "user": user, "semantic": semantic, "pitch": pitch, "acoustic": error}
     return total, parts
 
 
-def _noisy(codes: Tensor, config: LMTraining, generator: torch.Generator) -> Tensor:
-    """Codes [N, C, K], some of them replaced by random ones: all of a frame, or one by one."""
-    whole = torch.rand(*codes.shape[:2], 1, generator=generator) < config.frame_noise
-    replaced = (torch.rand(codes.shape, generator=generator) < config.code_noise) | whole
-    other = torch.randint(config.model.codebook_size, codes.shape, generator=generator)
+def _noisy(
+    codes: Tensor, size: int, share: float, frames: float, generator: torch.Generator
+) -> Tensor:
+    """Codes [N, C, K], a share of them replaced by random ones, and so all of a share of frames."""
+    whole = torch.rand(*codes.shape[:2], 1, generator=generator) < frames
+    replaced = (torch.rand(codes.shape, generator=generator) < share) | whole
+    other = torch.randint(size, codes.shape, generator=generator)
     return torch.where(replaced.to(codes.device), other.to(codes.device), codes)
 
 
@@ -264,7 +275,7 @@ class Run:
                 raise ValueError(f"{config.start_from}: a model of other sizes")
         else:
             self.model = DuplexLM(config.model)
-            self.model.code_tables.start_from(load_codec().code_vectors())
+            self.model.code_tables.start_from(load_codec().code_vectors(), ACOUSTIC_SCALE)
         self.model.to(self.device).train()
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(not config.only or name.startswith(config.only))
