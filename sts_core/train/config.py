@@ -38,10 +38,11 @@ def load_config(kind: type[T], file: Path | None) -> T:
         node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{file}: {error}") from error
-    return kind() if node is None else _from_node(kind, node, str(file))
+    return kind() if node is None else from_node(kind, node, str(file))
 
 
-def _from_node(kind: type[T], node: yaml.Node, file: str) -> T:
+def from_node(kind: type[T], node: yaml.Node, file: str) -> T:
+    """The dataclass `kind` from a composed YAML node of `file`. Raises ConfigError."""
     where = f"{file}:{node.start_mark.line + 1}"
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{where}: expected 'key: value' lines")
@@ -67,7 +68,7 @@ def _value(hint: Any, node: yaml.Node, key: str, file: str) -> Any:
     """The value of a node as the annotated type: int, float, bool, str, None, tuple, dataclass."""
     where = f"{file}:{node.start_mark.line + 1}"
     if dataclasses.is_dataclass(hint):
-        return _from_node(typing.cast(type, hint), node, file)
+        return from_node(typing.cast(type, hint), node, file)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null") and type(None) in args:

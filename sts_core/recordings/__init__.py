@@ -1,0 +1,1 @@
+"""A user's own recordings become training data: consent, quality, turns, conversations."""
