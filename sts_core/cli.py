@@ -331,10 +331,11 @@ def progress_line(what: str) -> Callable[[float, float], None]:
 
 
 def _add_commands() -> None:
-    from sts_core import cli_talk
+    from sts_core import cli_prepare, cli_talk
 
     main.add_command(cli_talk.talk)
     main.add_command(cli_talk.skills)
+    main.add_command(cli_prepare.prepare)
 
 
 _add_commands()

@@ -1,7 +1,7 @@
 """Transcripts beside recordings, and whose words they are.
 
     x.wav (one channel)     x.txt   what is said
-                            x.json  {"text": "...", "kind": "fact", "reply": "..."}; see LABELS
+                            x.json  {"text": "...", "kind": "fact", "reply": "..."}: see KINDS
     x.wav (two channels)    x.txt   lines "user: ..." and "agent: ..."
                             x.json  {"user": "...", "agent": [{"start_s": 1.2, "text": "..."}, ...]}
 
@@ -22,10 +22,10 @@ from typing import Any
 from sts_core.recordings.speakers import AGENT, ROLES, USER
 from sts_core.skills.answers import heard_words
 
-MAX_TRANSCRIPT_BYTES = 4 << 20
+MAX_TRANSCRIPT_BYTES = 256 << 10  # an hour of talk has some 60 KB
 SUFFIXES = (".txt", ".json")
 RECORDED = "recorded"  # the kind of an utterance that nobody labelled; no composed scene draws it
-# Kinds that composed conversations draw; those that are answered need the text of the answer.
+# Kinds that composed conversations draw; to the first of them an agent's utterance is the reply.
 ASKING = ("fact", "greeting", "long", "repeat", "unanswerable")
 KINDS = (RECORDED, *ASKING, "backchannel", "generic", "interruption")
 MAX_DIGITS = 12
@@ -43,7 +43,7 @@ class TranscriptError(ValueError):
 
 @dataclass(frozen=True)
 class Transcript:
-    """What a file beside a recording says. `labels`: kind and reply of a single utterance."""
+    """What a file beside a recording says. `labels`: kind and reply of a single utterance (see ASKING)."""
 
     text: dict[str, str] = field(default_factory=dict)  # by role; "" is the only channel
     labels: dict[str, str] = field(default_factory=dict)
@@ -57,7 +57,7 @@ def read_transcript(path: Path, channels: int) -> Transcript:
     """
     try:
         if path.stat().st_size > MAX_TRANSCRIPT_BYTES:
-            raise TranscriptError(f"{path.name}: larger than {MAX_TRANSCRIPT_BYTES >> 20} MB")
+            raise TranscriptError(f"{path.name}: larger than {MAX_TRANSCRIPT_BYTES >> 10} KB")
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -94,13 +94,12 @@ def _from_json(content: str, channels: int) -> Transcript:
         raise ValueError(f"unknown {extra}; known: {', '.join(sorted(known))}")
     if channels == 2:
         return _checked({role: _joined(given[role]) for role in ROLES if role in given})
-    labels = {name: given[name] for name in ("kind", "reply") if name in given}
-    for name, value in labels.items():
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"{name} must be a text that is not empty")
+    labels = {name: _said(given[name]) for name in ("kind", "reply") if name in given}
     kind = labels.get("kind", RECORDED)
     if kind not in KINDS:
         raise ValueError(f"kind {kind!r} is none of {', '.join(KINDS)}")
+    if (kind in ASKING) != ("reply" in labels):
+        raise ValueError(f"a reply belongs to {', '.join(ASKING)}, and to these it must be given")
     text = {"": _said(given["text"])} if "text" in given else {}
     return Transcript(text, labels)
 
@@ -125,13 +124,18 @@ def _joined(value: Any) -> str:
 def _checked(text: dict[str, str]) -> Transcript:
     if not text:
         raise ValueError("no words of the user or the agent in it")
-    return Transcript({role: " ".join(said.split()) for role, said in text.items()})
+    return Transcript({role: _clean(said) for role, said in text.items()})
 
 
 def _said(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("text must not be empty")
-    return " ".join(value.split())
+    return _clean(value)
+
+
+def _clean(text: str) -> str:
+    """One line, and no half of a surrogate pair, which JSON can hold and UTF-8 cannot."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
 def spoken(text: str) -> str:

@@ -34,6 +34,7 @@ from sts_core.skills.answers import word_error_rate
 from sts_core.units import HOP_RATE_HZ, SAMPLE_RATE_HZ
 
 SAME_LEVEL_DB = -1.0  # a voice this loud on the other channel may well be the other speaker's
+MOST_CHARACTERS_PER_S = 40.0  # more than anybody says
 HEARD_LANGUAGE = "en"  # of the recogniser and of the phonemes
 
 Recogniser = Callable[[Audio], str]
@@ -201,6 +202,8 @@ def judge(turns: list[Turn], limits: Limits, lang: str) -> None:
             turn.reasons.append(f"bleed: {leak_db:+.1f} dB on the other channel")
         if lang == HEARD_LANGUAGE and not words_said(turn.text):
             turn.reasons.append("words: none were heard or given")
+        elif len(turn.text) > MOST_CHARACTERS_PER_S * (1.0 + length_s):
+            turn.reasons.append(f"words: {len(turn.text)} characters in {length_s:.1f} s")
         elif not turn.text:
             turn.reasons.append(f"words: no transcript for this turn, and its language is {lang}")
 
