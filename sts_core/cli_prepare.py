@@ -16,8 +16,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _NEW = click.Path(path_type=Path)
 NOTHING_ACCEPTED = 1
-# name, default, least, most, help: a test holds it equal to sts_core.recordings.turns.Limits,
-# which is not imported here because help must not load numpy
+# name, default, least, most, help: of sts_core.recordings.turns.Limits, which is not imported here
+# because help must not load numpy; a test holds both equal
 LIMITS = (
     ("least_snr_db", 15.0, -20, 100, "Speech by noise, dB."),
     ("most_clipped", 0.001, 0, 1, "Share of clipped samples."),
@@ -107,6 +107,8 @@ def prepare(
     from sts_core.recordings.speakers import load_speakers
     from sts_core.recordings.turns import Limits
 
+    if any(value != value for value in limits.values()):
+        raise click.UsageError("a limit must be a number")
     summary = prepare_folder(
         folder,
         out,
@@ -123,8 +125,9 @@ def prepare(
 
 
 def _told(out: Path, summary: Summary) -> str:
+    read = summary.recordings - summary.refused_recordings
     lines = [
-        f"{summary.recordings - summary.refused_recordings} of {summary.recordings} recordings read",
+        f"{read} of {summary.recordings} recordings read",
         f"{summary.accepted_turns} of {summary.turns} turns accepted, {summary.accepted_s:.1f} s",
         f"{summary.conversations} conversations, {summary.conversation_s:.1f} s",
     ]

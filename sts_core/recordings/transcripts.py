@@ -43,7 +43,7 @@ class TranscriptError(ValueError):
 
 @dataclass(frozen=True)
 class Transcript:
-    """What a file beside a recording says. `labels`: kind and reply of a single utterance (see ASKING)."""
+    """What a file beside a recording says. `labels`: kind and reply of a single utterance."""
 
     text: dict[str, str] = field(default_factory=dict)  # by role; "" is the only channel
     labels: dict[str, str] = field(default_factory=dict)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -40,25 +39,30 @@ HEARD_LANGUAGE = "en"  # of the recogniser and of the phonemes
 Recogniser = Callable[[Audio], str]
 
 
-def limit(default: float, text: str) -> Any:
-    """A limit with the help text of its option."""
-    return field(default=default, metadata={"help": text})
-
-
 @dataclass(frozen=True)
 class Limits:
-    """What a turn must be like, and how recordings are cut into turns."""
+    """What a turn must be like, and how recordings are cut into turns.
 
-    least_snr_db: float = limit(15.0, "Speech by noise, dB.")
-    most_clipped: float = limit(0.001, "Share of clipped samples.")
-    least_level_dbfs: float = limit(-45.0, "Level of the speech, dB re full scale.")
-    most_overlap: float = limit(0.5, "Share of a single utterance spoken over by the other.")
-    most_bleed_db: float = limit(-25.0, "A voice on the other channel, dB re its own.")
-    least_agreement: float = limit(0.7, "1 - word error rate of the recogniser.")
-    least_speech_s: float = limit(0.3, "Speech in a turn.")
-    most_turn_s: float = limit(15.0, "Length of a turn.")
-    join_s: float = limit(0.5, "Pauses shorter than this belong to a turn.")
-    longest_s: float = limit(1800.0, "Length of a recording.")
+    Attributes:
+        least_snr_db, most_clipped, least_level_dbfs: see `sts_core.recordings.quality`.
+        most_overlap: of a single utterance; a conversation may overlap as it likes.
+        most_bleed_db: how loud a speaker's usual turn may be on the other channel.
+        least_agreement: of a given transcript with the recogniser.
+        least_speech_s: speech in a turn.
+        most_turn_s, join_s: see the module.
+        longest_s: length of a recording.
+    """
+
+    least_snr_db: float = 15.0
+    most_clipped: float = 0.001
+    least_level_dbfs: float = -45.0
+    most_overlap: float = 0.5
+    most_bleed_db: float = -25.0
+    least_agreement: float = 0.7
+    least_speech_s: float = 0.3
+    most_turn_s: float = 15.0
+    join_s: float = 0.5
+    longest_s: float = 1800.0
 
 
 @dataclass
