@@ -40,6 +40,7 @@ from sts_core.recordings.turns import (
     Turn,
     add_words,
     cut,
+    echoes,
     find_turns,
     judge,
     measure,
@@ -145,7 +146,7 @@ class Desk:
         self, recording: Recording, by_role: dict[str, int], cast: Cast, told: Transcript
     ) -> dict[str, list[Turn]]:
         """Judged turns of the roles that may be heard."""
-        speech = [speech_spans(audio) for audio in recording.channels]
+        speech, echo = _apart(recording)
         turns: dict[str, list[Turn]] = {}
         for role, channel in by_role.items():
             if role in cast.refused:
@@ -153,9 +154,13 @@ class Desk:
             lang = self.people[cast.names[role]].lang
             given = told.text.get("" if len(speech) == 1 else role)
             own = find_turns(speech[channel], self.limits)
+            echoed = find_turns(echo[channel], self.limits)
             if len(speech) == 1 and own and (told.labels or (given and lang != HEARD_LANGUAGE)):
                 spans = [span for turn in own for span in turn.speech]  # one utterance, as labelled
                 own = [Turn(Span(spans[0].start_s, spans[-1].end_s), spans)]
+            for turn in echoed:
+                turn.echo = True
+            own = sorted([*own, *echoed], key=lambda turn: turn.span)
             add_words(own, recording.channels[channel], given, lang, self.ears.recognise)
             measure(own, recording, channel)
             if len(speech) == 2:
@@ -252,6 +257,7 @@ class Desk:
                 | ({"hole": True} if not turn.good else self._said(turn.text, people[role].lang))
                 for role in ROLES
                 for turn in turns[role]
+                if not turn.echo
             ],
         }
 
@@ -264,7 +270,7 @@ class Desk:
         if foreign:
             reasons.append(f"lang: words cannot be placed in time in {', '.join(foreign)}")
         for role in ROLES:
-            leaks = [turn.measures.get("bleed_db") for turn in turns[role]]
+            leaks = [turn.measures.get("bleed_db") for turn in turns[role] if not turn.echo]
             usual = statistics.median([-np.inf if db is None else db for db in leaks] or [-np.inf])
             if usual > self.limits.most_bleed_db:
                 told = f"{usual:.0f} dB, above {self.limits.most_bleed_db:g}"
@@ -282,6 +288,17 @@ class Desk:
         soundfile.write(self.out / path, audio, SAMPLE_RATE_HZ, subtype="PCM_16", format="FLAC")
         made.files.append(path)
         return path
+
+
+def _apart(recording: Recording) -> tuple[list[list[Span]], list[list[Span]]]:
+    """Speech of each channel by its own speaker, and what of the other one is heard there."""
+    speech = [speech_spans(audio) for audio in recording.channels]
+    echo: list[list[Span]] = [[] for _ in speech]
+    if len(speech) == 2:
+        left, right = recording.channels
+        echo = [echoes(speech[0], left, right), echoes(speech[1], right, left)]
+    own = [[span for span in a if span not in b] for a, b in zip(speech, echo, strict=True)]
+    return own, echo
 
 
 def _channels(recording: Recording, cast: Cast) -> dict[str, int]:

@@ -8,12 +8,12 @@
     clipped      clipped samples (`sts_core.recordings.sound`) / samples of the turn
     overlap      time in which both channels speak / time in which this one does
     bleed        rho = max over lags to 50 ms of the normalised cross-correlation of the channels
-                 during the turn. From 0.5 on, one voice is on both. Then
+                 during the turn. From 0.6 on, one voice is on both. Then
                  bleed_db = 20 log10(rho) + level of the other channel - level of this one
-                 is how loud this turn's voice is on the other channel; above 0 dB this turn is
-                 itself the trace of the other speaker.
+                 is how loud this voice is on the other channel; above -1 dB what is heard here
+                 is taken for the other speaker, who is heard there.
 
-A room makes rho smaller than a wire does: reverberant bleed may stay below 0.5 and unseen.
+A room makes rho smaller than a wire does: reverberant bleed may stay below 0.6 and unseen.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sts_core.units import HOP_RATE_HZ, HOP_SAMPLES, SAMPLE_RATE_HZ
 
 GUARD_S, LEAST_PAUSE_S, QUIETEST_SHARE = 0.1, 0.3, 0.05
 LEAST_POWER = 10.0**-9.8  # white noise of 16-bit rounding, -98 dBFS: silence has a finite SNR
-MAX_LAG_S, SAME_VOICE = 0.05, 0.5
+MAX_LAG_S, SAME_VOICE = 0.05, 0.6
 
 Audio = NDArray[np.float32]
 

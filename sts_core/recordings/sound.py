@@ -84,12 +84,14 @@ def read_recording(path: Path, *, longest_s: float) -> Recording:
 
     check_file(path)
     try:
-        with soundfile.SoundFile(path) as file:
+        # libsndfile itself opens no name that is not UTF-8
+        with path.open("rb") as raw, soundfile.SoundFile(raw) as file:
             peaks = _peaks(file, longest_s)  # [C]
             file.seek(0)
             return _decoded(file, peaks)
     except (soundfile.SoundFileError, OSError, RuntimeError, MemoryError) as error:
-        reason = str(error).replace(str(path), path.name).strip() or "not enough memory"
+        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None)
+        reason = reason or str(error) or "not enough memory"
         raise RecordingError(f"cannot be read as audio: {reason}") from error
 
 

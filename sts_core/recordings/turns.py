@@ -32,7 +32,8 @@ from sts_core.recordings.transcripts import share_out, words_said
 from sts_core.skills.answers import word_error_rate
 from sts_core.units import HOP_RATE_HZ, SAMPLE_RATE_HZ
 
-SAME_LEVEL_DB = -1.0  # a voice this loud on the other channel may well be the other speaker's
+SAME_LEVEL_DB = -1.0  # a voice as loud as this on the other channel belongs there
+ECHO_S = 0.3  # of sound around a stretch of speech are compared: less is alike by chance
 MOST_CHARACTERS_PER_S = 40.0  # more than anybody says
 HEARD_LANGUAGE = "en"  # of the recogniser and of the phonemes
 
@@ -67,10 +68,14 @@ class Limits:
 
 @dataclass
 class Turn:
-    """One turn of one channel. `heard`: by the recogniser; None where it was not asked."""
+    """One turn of one channel.
+
+    heard: by the recogniser; None where it was not asked. echo: it is the other speaker's voice.
+    """
 
     span: Span
     speech: list[Span]
+    echo: bool = False
     text: str = ""
     heard: str | None = None
     measures: dict[str, float | None] = field(default_factory=dict)
@@ -108,6 +113,17 @@ def _parted(group: list[Span], most_s: float) -> list[list[Span]]:
     return _parted(group[:at], most_s) + _parted(group[at:], most_s)
 
 
+def echoes(spans: Sequence[Span], own: Audio, other: Audio) -> list[Span]:
+    """Those stretches of speech on a channel that are the voice of the other channel."""
+    found = []
+    for span in spans:
+        around_s = max(0.0, ECHO_S - (span.end_s - span.start_s)) / 2
+        leak_db = bleed(cut(own, span, around_s), cut(other, span, around_s)).into_other_db
+        if leak_db is not None and leak_db > SAME_LEVEL_DB:
+            found.append(span)
+    return found
+
+
 def cut(audio: Audio, span: Span, edge_s: float = EDGE_S) -> Audio:
     """The sound of a span with `edge_s` around it, silence where the recording has no more."""
     first = round((span.start_s - edge_s) * SAMPLE_RATE_HZ)
@@ -129,6 +145,7 @@ def add_words(
             if given is not None and len(turns) == 1:
                 turn.text = given
         return
+    turns = [turn for turn in turns if not turn.echo]
     for turn in turns:
         turn.heard = recognise(cut(audio, turn.span))
     heard = [turn.heard or "" for turn in turns]
@@ -191,6 +208,9 @@ def judge(turns: list[Turn], limits: Limits, lang: str) -> None:
     """Add every reason against each turn."""
     for turn in turns:
         found = turn.measures
+        if turn.echo:
+            turn.reasons.append("bleed: the voice of the other channel")
+            continue
         if turn.speech_s < limits.least_speech_s:
             turn.reasons.append(f"short: {turn.speech_s:.2f} s of speech")
         length_s = turn.span.end_s - turn.span.start_s
@@ -201,9 +221,6 @@ def judge(turns: list[Turn], limits: Limits, lang: str) -> None:
         _against(turn, "clipped", found.get("clipped"), limits.most_clipped, "of the samples")
         _against(turn, "overlap", found.get("overlap"), limits.most_overlap, "of the speech")
         _against(turn, "agreement", found.get("agreement"), limits.least_agreement, "", low=True)
-        leak_db = found.get("bleed_db")
-        if leak_db is not None and leak_db > SAME_LEVEL_DB:
-            turn.reasons.append(f"bleed: {leak_db:+.1f} dB on the other channel")
         if lang == HEARD_LANGUAGE and not words_said(turn.text):
             turn.reasons.append("words: none were heard or given")
         elif len(turn.text) > MOST_CHARACTERS_PER_S * (1.0 + length_s):
