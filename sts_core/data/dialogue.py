@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sts_core.data.align import WordSpan
-from sts_core.data.library import Utterance, agent_word_start_s
+from sts_core.data.library import Utterance
 from sts_core.data.manifest import as_float
 from sts_core.lm.text import END_OF_PAD, PAD, TextTokenizer
 from sts_core.units import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_of
@@ -98,7 +98,7 @@ class Draft:
     ) -> None:
         free = start
         for word in utterance.words:
-            begins = start + int(max(agent_word_start_s(word), 0.0) / FRAME_S) - TEXT_LEAD_FRAMES
+            begins = start + int(max(utterance.code_time_s(word), 0.0) / FRAME_S) - TEXT_LEAD_FRAMES
             at = max(begins, free)
             tokens = self.tokenizer.word(word.word)
             if at >= end:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from sts_core.codec.model import ReferenceCodec
 from sts_core.data.align import AlignError, WordSpan, align_words
 from sts_core.data.cache import CacheError, SpeechCache
-from sts_core.data.manifest import Row, as_float
+from sts_core.data.manifest import Row, as_float, voice_of
 from sts_core.lm.ear import Ear
 from sts_core.lm.text import words_of
 from sts_core.semantic.student import CTC_RATE_HZ, Student
@@ -43,17 +43,23 @@ class Utterance:
     """One recording with what was said when.
 
     audio: int16 [S], 24 kHz. codes: uint16 [T, 8] of an agent's utterance, else None.
+    codes_start_s: where in the audio the codes begin.
     """
 
     row: Row
     audio: NDArray[np.int16]
     words: tuple[WordSpan, ...]
     codes: NDArray[np.uint16] | None
+    codes_start_s: float = EDGE_S - AGENT_LEAD_S
 
     @property
     def speech_end_s(self) -> float:
         """When the last sound ends."""
         return self.audio.size / SAMPLE_RATE_HZ - EDGE_S
+
+    def code_time_s(self, word: WordSpan) -> float:
+        """When a word starts, in the time of the codes."""
+        return word.start_s - self.codes_start_s
 
 
 class Library:
@@ -105,11 +111,12 @@ def prepare(
     lines, index = _done(folder)
     first = sum(frames for _, frames in index.values())
     codes: list[NDArray[np.uint16]] = []
-    for number in range(len(lines), len(cache)):
-        row = cache.rows[number]
-        words = _words(ear.student, cache.audio(number), row)
-        lines.append(json.dumps(words, ensure_ascii=False))
-        if words and row.get("role") == "agent" and row.get("voice") in agent_voices:
+    for number, row in enumerate(cache.rows):
+        if number == len(lines):
+            words = aligned_words(ear.student, cache.audio(number), row)
+            lines.append(json.dumps(words, ensure_ascii=False))
+        is_agent = row.get("role") == "agent" and voice_of(row) in agent_voices
+        if is_agent and number not in index and lines[number] != "null":
             codes.append(agent_codes(ear.codec, cache.audio(number)))
             index[number] = (first, len(codes[-1]))
             first += len(codes[-1])
@@ -133,7 +140,10 @@ def _done(folder: Path) -> tuple[list[str], dict[int, tuple[int, int]]]:
     return lines, {int(number): (first, frames) for number, (first, frames) in index.items()}
 
 
-def _words(student: Student, audio: NDArray[np.int16], row: Row) -> list[list[str | float]] | None:
+def aligned_words(
+    student: Student, audio: NDArray[np.int16], row: Row
+) -> list[list[str | float]] | None:
+    """[word, start_s, end_s] of what a row says; None where it cannot be placed in its audio."""
     if row.get("lang") != "en" or not row.get("phonemes") or not row.get("text"):
         return None
     heard = torch.from_numpy(_padded(audio, 0, 0))[None]
@@ -150,15 +160,14 @@ def _words(student: Student, audio: NDArray[np.int16], row: Row) -> list[list[st
 
 def agent_codes(codec: ReferenceCodec, audio: NDArray[np.int16]) -> NDArray[np.uint16]:
     """Codes uint16 [T, 8] of an agent's utterance that begins at its first frame."""
-    cut = audio[round((EDGE_S - AGENT_LEAD_S) * SAMPLE_RATE_HZ) :]
-    padded = torch.from_numpy(_padded(cut, LEAD_FRAMES, TAIL_FRAMES))
+    return codes_of(codec, audio[round((EDGE_S - AGENT_LEAD_S) * SAMPLE_RATE_HZ) :])
+
+
+def codes_of(codec: ReferenceCodec, audio: NDArray[np.int16]) -> NDArray[np.uint16]:
+    """Codes uint16 [T, 8] of audio that follows silence, from its first sample on, and a tail."""
+    padded = torch.from_numpy(_padded(audio, LEAD_FRAMES, TAIL_FRAMES))
     codes = codec.encode(padded[None, None])[0, :, LEAD_FRAMES:]  # [8, T]
     return codes.t().contiguous().numpy().astype(np.uint16)
-
-
-def agent_word_start_s(word: WordSpan) -> float:
-    """When a word of an agent's utterance starts, in the time of its codes."""
-    return word.start_s - (EDGE_S - AGENT_LEAD_S)
 
 
 def silence_codes(codec: ReferenceCodec) -> NDArray[np.uint16]:

@@ -8,6 +8,7 @@ from zlib import crc32
 
 from sts_core.data.cache import voice_group
 from sts_core.data.library import Library
+from sts_core.data.manifest import voice_of
 
 UNSEEN_ONE_IN = 14  # sums that are never trained, chosen by a hash of their text
 
@@ -40,8 +41,8 @@ def make_pools(library: Library, agent_voices: tuple[str, ...]) -> Pools:
             continue
         if row["kind"] == "canary":
             pools.canaries += [number] * row["repetitions"]
-        elif row.get("role") == "agent" and row.get("voice") in agent_voices:
-            voice = agent_voices.index(row["voice"])
+        elif row.get("role") == "agent" and voice_of(row) in agent_voices:
+            voice = agent_voices.index(voice_of(row))
             pools.agent.setdefault((voice, row["text"]), []).append(number)
             pools.monologue.setdefault(voice, []).append(number)
             if row["kind"] == "emotional":

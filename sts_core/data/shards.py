@@ -80,15 +80,40 @@ def compose(
 
     Shard number n depends on the seed and n alone. Returns the number of shards.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     shards = -(-dialogues // SHARD_DIALOGUES)
+
+    def deal(_: int, rng: np.random.Generator) -> list[Dialogue]:
+        return [scenes.draw(rng) for _ in range(SHARD_DIALOGUES)]
+
+    def shown(done: int, _: int) -> None:
+        progress(min(done * SHARD_DIALOGUES, dialogues), dialogues)
+
+    write_shards(folder, deal, ear, shards=shards, seed=seed, progress=shown)
+    return shards
+
+
+def write_shards(
+    folder: Path,
+    deal: Callable[[int, np.random.Generator], list[Dialogue]],
+    ear: Ear,
+    *,
+    shards: int,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Write the shards that are missing; `deal` gives the conversations of one by its number.
+
+    A number that is dealt none gives no file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     for number in range(shards):
         file = folder / f"{number:05d}.npz"
         if not file.exists():
             rng = np.random.default_rng([seed, number])
-            _write(file, _shard([scenes.draw(rng) for _ in range(SHARD_DIALOGUES)], ear, rng))
-        progress(min((number + 1) * SHARD_DIALOGUES, dialogues), dialogues)
-    return shards
+            dealt = deal(number, rng)
+            if dealt:
+                _write(file, _shard(dealt, ear, rng))
+        progress(number + 1, shards)
 
 
 def _shard(drawn: list[Dialogue], ear: Ear, rng: np.random.Generator) -> Shard:

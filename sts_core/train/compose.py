@@ -46,9 +46,14 @@ def compose_for_stage(
     seed: int,
     threads: int,
     *,
+    agent_voices: tuple[str, ...] = AGENT_VOICES,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
     """Conversations of a stage (one of STAGES) into `out`; returns the number of shards.
+
+    Args:
+        agent_voices: voices or speakers of the corpus that the agent speaks with; the place of
+            each is the number of its voice in the model.
 
     Raises:
         CacheError: no speech cache.
@@ -56,10 +61,10 @@ def compose_for_stage(
     """
     torch.set_num_threads(threads)
     ear = Ear.load()
-    library = prepare(cache_folder, ear, AGENT_VOICES, progress=progress)
+    library = prepare(cache_folder, ear, agent_voices, progress=progress)
     scenes = Scenes(
         library,
-        make_pools(library, AGENT_VOICES),
+        make_pools(library, agent_voices),
         TextTokenizer.load(),
         silence_codes(ear.codec),
         STAGES[stage],
