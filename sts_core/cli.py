@@ -171,33 +171,6 @@ def tones(cache_folder: Path, out: Path, draws: int, seed: int) -> None:
 
 
 @main.command()
-@click.argument("cache_folder", metavar="CACHE", type=_FOLDER)
-@click.argument("out", type=_NEW)
-@click.option("--dialogues", type=click.IntRange(min=1), default=20_000, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--stage",
-    type=click.Choice(["dialogue", "lm", "canary"]),
-    default="dialogue",
-    show_default=True,
-)
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-def compose(
-    cache_folder: Path, out: Path, dialogues: int, seed: int, stage: str, threads: int
-) -> None:
-    """Compose two-channel conversations from the speech in CACHE for `train lm` and `dialogue`.
-
-    The first call also finds out when each word is spoken. Goes on where it was interrupted.
-    """
-    from sts_core.train.compose import compose_for_stage
-
-    count = compose_for_stage(
-        cache_folder, out, stage, dialogues, seed, threads, progress=progress_line("conversations")
-    )
-    click.echo(f"{out}: {count} shards")
-
-
-@main.command()
 @click.option("--card", is_flag=True, help="Print the model cards in full.")
 def info(card: bool) -> None:
     """List the shipped weights: what they are, how large, and where their card is."""
@@ -336,6 +309,7 @@ def _add_commands() -> None:
     main.add_command(cli_talk.talk)
     main.add_command(cli_talk.skills)
     main.add_command(cli_prepare.prepare)
+    main.add_command(cli_prepare.compose)
 
 
 _add_commands()

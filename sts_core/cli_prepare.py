@@ -1,4 +1,4 @@
-"""`sts-core prepare`: a user's own recordings become training data."""
+"""`sts-core prepare` and `compose`: recordings and speech become conversations to train on."""
 
 from __future__ import annotations
 
@@ -136,3 +136,84 @@ def _told(out: Path, summary: Summary) -> str:
     counts: dict[str, Any] = summary.reasons
     lines += [f"  refused for {code}: {count}" for code, count in counts.items()]
     return "\n".join([*lines, f"every reason: {out / 'report.csv'}"])
+
+
+@click.command()
+@click.argument("source", metavar="CACHE|PREPARED", type=_FOLDER)
+@click.argument("out", type=_NEW)
+@click.option("--dialogues", type=click.IntRange(min=1), default=20_000, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--stage",
+    type=click.Choice(["dialogue", "lm", "canary", "recorded"]),
+    default="dialogue",
+    show_default=True,
+)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--agent-voice",
+    "voices",
+    multiple=True,
+    help="Voice or speaker of the agent; the first given is voice 0 of the model. Default: the"
+    " synthetic ones, or all agents of PREPARED by name.",
+)
+@click.option(
+    "--passes",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="recorded: how often each conversation is heard, each time in another room.",
+)
+@click.option("--split", default="train", show_default=True, help="recorded: which part.")
+def compose(
+    source: Path,
+    out: Path,
+    dialogues: int,
+    seed: int,
+    stage: str,
+    threads: int,
+    voices: tuple[str, ...],
+    passes: int,
+    split: str,
+) -> None:
+    """Compose two-channel conversations for `train lm` and `dialogue`.
+
+    From the speech in CACHE (`sts-core cache`), DIALOGUES of them are drawn; the first call also
+    finds out when each word is spoken. With --stage recorded, the conversations in PREPARED
+    (`sts-core prepare`) are taken as they were held. Goes on where it was interrupted.
+    """
+    from sts_core.cli import progress_line
+
+    if stage == "recorded":
+        import torch
+
+        from sts_core.recordings.conversations import compose_recorded
+
+        torch.set_num_threads(threads)
+        made = compose_recorded(
+            source,
+            out,
+            passes=passes,
+            seed=seed,
+            split=split,
+            agent_voices=voices,
+            progress=progress_line("shards"),
+        )
+        for number, name in enumerate(made.voices):
+            click.echo(f"voice {number}: {name}")
+        click.echo(f"{out}: {made.shards} shards, {made.conversations} conversations")
+        return
+    from sts_core.data.turns import AGENT_VOICES
+    from sts_core.train.compose import compose_for_stage
+
+    count = compose_for_stage(
+        source,
+        out,
+        stage,
+        dialogues,
+        seed,
+        threads,
+        agent_voices=voices or AGENT_VOICES,
+        progress=progress_line("conversations"),
+    )
+    click.echo(f"{out}: {count} shards")

@@ -92,7 +92,11 @@ class Scenes:
         """One conversation."""
         kind = self._kinds[rng.choice(len(self._kinds), p=self._shares)]
         voices = sorted({voice for voice, _ in self.pools.agent})
-        voice = voices[0] if rng.random() < 0.75 or len(voices) == 1 else voices[rng.integers(1, len(voices))]
+        voice = (
+            voices[0]
+            if rng.random() < 0.75 or len(voices) == 1
+            else voices[rng.integers(1, len(voices))]
+        )
         draft = Draft(self.silence, self.tokenizer, voice)
         make: Callable[[Draft, np.random.Generator], float] = getattr(self, f"_{kind}")
         end_s = make(draft, rng)

@@ -45,6 +45,14 @@ class ConversationError(ValueError):
     """A folder holds no usable conversations; the message says why."""
 
 
+class Composed(NamedTuple):
+    """What a folder of shards was made of. `voices`: agents by the number of their voice."""
+
+    voices: tuple[str, ...]
+    conversations: int
+    shards: int
+
+
 class Held(NamedTuple):
     """A whole conversation, and in which frames it may be used and cut."""
 
@@ -199,15 +207,12 @@ def compose_recorded(
     agent_voices: tuple[str, ...] = (),
     ear: Ear | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[str, ...]:
+) -> Composed:
     """Shards of the conversations in a prepared folder; goes on where it was interrupted.
 
     Args:
         passes: how often each conversation is heard.
         agent_voices: speakers by the number of their voice in the model; (): all agents by name.
-
-    Returns:
-        The agent voices.
 
     Raises:
         ConversationError: no conversations, or an agent that is not among `agent_voices`.
@@ -233,4 +238,4 @@ def compose_recorded(
 
     shards = passes * len(groups)
     write_shards(out, deal, ear, shards=shards, seed=seed, progress=progress)
-    return voices
+    return Composed(voices, len(rows), len(list(out.glob("*.npz"))))
