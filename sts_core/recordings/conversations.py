@@ -193,7 +193,8 @@ def grouped(seconds: Sequence[float]) -> list[list[int]]:
         groups[-1].append(number)
         total += length
     if len(groups) > 1 and total < SHARD_S / 2:
-        groups[-2] += groups.pop()
+        last = groups.pop()
+        groups[-1] += last
     return groups
 
 
