@@ -177,17 +177,17 @@ def share_out(text: str, heard: Sequence[str]) -> list[str]:
     given = text.split()
     spoken = [(word, n) for n, token in enumerate(given) for word in words_said(token)]
     found = [(word, turn) for turn, part in enumerate(heard) for word in words_said(part)]
-    blocks = Levenshtein.opcodes([word for word, _ in spoken], [word for word, _ in found])
+    steps = Levenshtein.opcodes([word for word, _ in spoken], [word for word, _ in found])
     turns: list[int | None] = [None] * len(given)
-    for step in blocks:
+    for step in steps:
         if step.tag not in ("equal", "replace"):
             continue
         for i, j in zip(
             range(step.src_start, step.src_end), range(step.dest_start, step.dest_end), strict=True
         ):
-            token = spoken[i][1]
-            if turns[token] is None:
-                turns[token] = found[j][1]
+            at = spoken[i][1]
+            if turns[at] is None:
+                turns[at] = found[j][1]
     placed = [turn for turn in turns if turn is not None]
     now = placed[0] if placed else 0
     parts: list[list[str]] = [[] for _ in heard]
