@@ -11,12 +11,13 @@ three frames. It is causal over its positions, as the RQ transformer (Lee et al.
 Moshi's names the residual codes one by one as well. Here that failed: an hour of the agent's speech
 shows each of 6 x 2048 codes a few times, so that after 2,600 steps the code of codebook 2 was right
 in 8 frames of 100 (the semantic one: in 64), and half of the words were lost with it. The latent is
-one regression for all of them, in which near misses count as near. The codes' probabilities follow
-from it: with the latent x, its error's spread s, and what is left r_k = x - e_2 - .. - e_(k-1),
+one regression for all of them, in which near misses count as near; distances are those that are
+heard (`sts_core.lm.hearing`). The codes' probabilities follow from it: with the latent x, its
+error's spread s, and what is left over, r_k = x - e_2 - .. - e_(k-1),
 
     p(code c of codebook k) ~ exp(-|r_k - e_kc|^2 / 2 s^2)
 
-so that they can be drawn at a temperature; at temperature 0 they are the codec's own choice.
+so that they can be drawn at a temperature; at temperature 0 the nearest is taken.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ NAMED = 2  # codebooks whose codes are named: semantic and pitch
 class CodeTables(nn.Module):
     """What stands behind the codes: learnt tables of the named ones, the codec's of the others."""
 
-    acoustic: Tensor  # [K - 2, codes, latent_dim], at unit variance in sum
+    acoustic: Tensor  # [K - 2, codes, latent_dim], in distances that are heard
 
     def __init__(self, config: LMConfig) -> None:
         super().__init__()
@@ -46,11 +47,12 @@ class CodeTables(nn.Module):
         )
 
     @torch.no_grad()
-    def start_from(self, vectors: list[Tensor], acoustic_scale: float) -> None:
+    def start_from(self, vectors: list[Tensor], heard: Tensor) -> None:
         """Begin with the codec's own code vectors [codes, D], one tensor for each codebook.
 
         Codes that sound alike then look alike from the first step on. The named ones are brought to
-        unit variance, D <= code_dim; the acoustic ones, D = latent_dim, are scaled and stay so.
+        unit variance, D <= code_dim; the acoustic ones, D = latent_dim, stay as they are told by
+        `heard` [D, D] (`sts_core.lm.hearing`).
         """
         for table, own in zip(self.tables, vectors[:NAMED], strict=True):
             centred = own - own.mean(dim=0)
@@ -58,7 +60,7 @@ class CodeTables(nn.Module):
             spread = torch.randn(width, table.shape[1]) / width**0.5
             mixed = centred if width == table.shape[1] else centred @ spread
             table.copy_(mixed / mixed.std())
-        self.acoustic.copy_(torch.stack(vectors[NAMED:]) * acoustic_scale)
+        self.acoustic.copy_(torch.stack(vectors[NAMED:]) @ heard)
 
     def latent(self, codes: Tensor) -> Tensor:
         """The acoustic latent of codes int64 [..., K] -> [..., latent_dim]."""

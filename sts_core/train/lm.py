@@ -40,7 +40,7 @@ from sts_core.codec.files import load_codec
 from sts_core.data.shards import Shard, read_shard
 from sts_core.lm.config import LMConfig
 from sts_core.lm.depth import NAMED
-from sts_core.lm.ear import ACOUSTIC_SCALE
+from sts_core.lm.hearing import hearing
 from sts_core.lm.model import START_CODE, DuplexLM, Frames
 from sts_core.lm.text import END_OF_PAD, PAD
 from sts_core.lm.weights import load_lm, save_delta, save_lm
@@ -131,6 +131,13 @@ class Conversations:
             if picked and (len(picked) + 1) * max(length, *map(_length, picked)) > frames:
                 return self._pad(picked)
             picked.append((shard, place))
+
+    def spoken_codes(self, rows: int = 24, frames: int = 50) -> Tensor:
+        """What the agent says in some places, int64 [rows, frames, K]."""
+        said = np.concatenate([shard.codes[shard.speaking] for shard in self.shards])
+        every = max(1, len(said) // rows)
+        starts = (np.arange(rows) * every)[:, None] + np.arange(min(frames, every))
+        return torch.from_numpy(said[starts].astype(np.int64))
 
     def all_batches(self, frames: int) -> list[Batch]:
         """Every conversation once, in a fixed order."""
@@ -275,7 +282,9 @@ class Run:
                 raise ValueError(f"{config.start_from}: a model of other sizes")
         else:
             self.model = DuplexLM(config.model)
-            self.model.code_tables.start_from(load_codec().code_vectors(), ACOUSTIC_SCALE)
+            codec = load_codec()
+            heard = hearing(codec, self.data.spoken_codes())
+            self.model.code_tables.start_from(codec.code_vectors(), heard)
         self.model.to(self.device).train()
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(not config.only or name.startswith(config.only))
