@@ -75,11 +75,11 @@ class LMTraining:
     weight_decay: float = 0.05
     average: float = 0.995
     text_weight: float = 1.0
-    user_weight: float = 0.5
+    user_weight: float = 1.0
     semantic_weight: float = 1.0
     pitch_weight: float = 0.3
     acoustic_weight: float = 4.0
-    pad_weight: float = 0.3
+    pad_weight: float = 0.15
     depth_share: float = 0.6
     code_noise: float = 0.15
     frame_noise: float = 0.3

@@ -31,7 +31,7 @@ SCRIPT = {
     "turn_end_s": 2.0,
     "conditions": {"event": "barge_in"},
 }
-VALUES = {"temperature": 0.5, "voice": "someone", "agent_prefix": np.zeros(4800, np.float32)}
+VALUES = {"temperature": 0.5, "voice": "hibari:heart", "agent_prefix": np.zeros(4800, np.float32)}
 
 
 @pytest.fixture(scope="module", params=SPECS)
