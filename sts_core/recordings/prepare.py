@@ -47,7 +47,7 @@ MEASURES = (
 )  # fmt: skip
 COLUMNS = (
     "what", "source", "status", "reasons", "id", "role", "speaker", "start_s", "end_s", "seconds",
-    "text", "heard", *MEASURES, "not_measured",
+    "text", "heard", *MEASURES, "not_measured", "consent",
 )  # fmt: skip
 
 
@@ -235,7 +235,9 @@ def _speaker_rows(speakers: Speakers, today: datetime.date) -> list[Row]:
             if patterns:
                 reason = person.refusal(role, today)
                 reasons = [f"consent: {reason}"] if reason else []
-                rows.append(report_row("speaker", "", reasons, role=role, speaker=name))
+                consent = str(person.consent) if person.consent else ""
+                row = report_row("speaker", "", reasons, role=role, speaker=name, consent=consent)
+                rows.append(row)
     return rows
 
 

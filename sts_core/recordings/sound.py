@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sts_core.data.manifest import MAX_RATE_HZ, MIN_RATE_HZ
-from sts_core.units import HOP_RATE_HZ, SAMPLE_RATE_HZ
+from sts_core.units import HOP_RATE_HZ, HOP_SAMPLES, SAMPLE_RATE_HZ
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".oga", ".aif", ".aiff", ".mp3", ".w64", ".caf")
 MAX_FILE_BYTES = 4 << 30
@@ -123,23 +123,29 @@ def _decoded(file: Any, peaks: Audio) -> Recording:
 
     rate_hz, channels = int(file.samplerate), int(file.channels)
     resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, channels, dtype="float32")
-    parts: list[Audio] = []
+    parts: list[list[Audio]] = [[] for _ in range(channels)]
     clipped: list[list[NDArray[np.int64]]] = [[] for _ in range(channels)]
     total = 0
     for block in _blocks(file):
         for found, column, peak in zip(clipped, block.T, peaks, strict=True):
             found.append(total + np.flatnonzero(clipped_samples(column, float(peak))))
         total += len(block)
-        parts.append(resampler.resample_chunk(block))
-    parts.append(resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True))
-    sound = np.concatenate([part.reshape(-1, channels) for part in parts])
-    hops = -(-len(sound) // (SAMPLE_RATE_HZ // HOP_RATE_HZ))
+        _add(parts, resampler.resample_chunk(block))
+    _add(parts, resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True))
+    sound = [np.concatenate(part) for part in parts]
+    hops = -(-sound[0].size // HOP_SAMPLES)
     return Recording(
-        channels=[np.ascontiguousarray(column) for column in sound.T],
+        channels=sound,
         clipped=[_by_hop(np.concatenate(found), rate_hz, hops) for found in clipped],
         rate_hz=rate_hz,
         seconds=total / rate_hz,
     )
+
+
+def _add(parts: list[list[Audio]], block: Audio) -> None:
+    """A block [n, C] to the parts of each channel: kept apart, so that a long file fits."""
+    for own, column in zip(parts, block.reshape(-1, len(parts)).T, strict=True):
+        own.append(np.ascontiguousarray(column))
 
 
 def _blocks(file: Any) -> Iterator[Audio]:

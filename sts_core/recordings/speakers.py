@@ -60,6 +60,12 @@ class Consent:
             if missing:
                 raise ValueError(f"granted consent needs {', '.join(missing)}")
 
+    def __str__(self) -> str:
+        if self.status != "granted":
+            return self.status
+        until = f" until {self.until}" if self.until else ""
+        return f"granted {self.date}{until} ({', '.join(self.scope)}): {self.evidence}"
+
 
 @dataclass(frozen=True)
 class Speaker:

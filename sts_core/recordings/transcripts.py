@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sts_core.recordings.speakers import AGENT, ROLES, USER
-from sts_core.skills.answers import heard_words
+from sts_core.skills.answers import heard_words, word_error_rate
 
 MAX_TRANSCRIPT_BYTES = 256 << 10  # an hour of talk has some 60 KB
 SUFFIXES = (".txt", ".json")
@@ -166,6 +166,24 @@ def words_said(text: str) -> list[str]:
     return heard_words(spoken(text))
 
 
+def agreement(given: str, heard: str) -> float | None:
+    """max(0, 1 - word errors / given words), compounds written apart or not; None without words."""
+    wanted, got = words_said(given), words_said(heard)
+    wanted, got = _compounds(wanted, got), _compounds(got, wanted)
+    return max(0.0, 1.0 - word_error_rate(wanted, got)) if wanted else None
+
+
+def _compounds(words: list[str], other: list[str]) -> list[str]:
+    """Words with those pairs joined that the other text writes as one ("file name", "filename")."""
+    known, joined = set(other), list[str]()
+    for word in words:
+        if joined and joined[-1] + word in known:
+            joined[-1] += word
+        else:
+            joined.append(word)
+    return joined
+
+
 def share_out(text: str, heard: Sequence[str]) -> list[str]:
     """The parts of a channel's text that belong to each of its turns; together they are the text.
 
@@ -175,9 +193,9 @@ def share_out(text: str, heard: Sequence[str]) -> list[str]:
     from rapidfuzz.distance import Levenshtein
 
     given = text.split()
-    spoken = [(word, n) for n, token in enumerate(given) for word in words_said(token)]
+    written = [(word, n) for n, token in enumerate(given) for word in words_said(token)]
     found = [(word, turn) for turn, part in enumerate(heard) for word in words_said(part)]
-    steps = Levenshtein.opcodes([word for word, _ in spoken], [word for word, _ in found])
+    steps = Levenshtein.opcodes([word for word, _ in written], [word for word, _ in found])
     turns: list[int | None] = [None] * len(given)
     for step in steps:
         if step.tag not in ("equal", "replace"):
@@ -185,7 +203,7 @@ def share_out(text: str, heard: Sequence[str]) -> list[str]:
         for i, j in zip(
             range(step.src_start, step.src_end), range(step.dest_start, step.dest_end), strict=True
         ):
-            at = spoken[i][1]
+            at = written[i][1]
             if turns[at] is None:
                 turns[at] = found[j][1]
     placed = [turn for turn in turns if turn is not None]

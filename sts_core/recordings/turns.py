@@ -28,8 +28,7 @@ from sts_core.recordings.quality import (
     snr_db,
 )
 from sts_core.recordings.sound import Recording
-from sts_core.recordings.transcripts import share_out, words_said
-from sts_core.skills.answers import word_error_rate
+from sts_core.recordings.transcripts import agreement, share_out, words_said
 from sts_core.units import HOP_RATE_HZ, SAMPLE_RATE_HZ
 
 SAME_LEVEL_DB = -1.0  # a voice as loud as this on the other channel belongs there
@@ -137,7 +136,7 @@ def add_words(
 ) -> None:
     """Put words into turns: those given for the channel, else those the recogniser hears.
 
-    Where both are there, `agreement` = max(0, 1 - word errors / given words).
+    Where both are there, `sts_core.recordings.transcripts.agreement` is measured.
     """
     if lang != HEARD_LANGUAGE:
         for turn in turns:
@@ -152,11 +151,11 @@ def add_words(
     parts = heard if given is None or not turns else share_out(given, heard)
     for turn, text in zip(turns, parts, strict=True):
         turn.text = text
+        agreed = agreement(text, turn.heard or "")
         if given is None:
             turn.not_measured["agreement"] = "no transcript was given"
-        elif words_said(text):
-            errors = word_error_rate(words_said(text), words_said(turn.heard or ""))
-            turn.measures["agreement"] = max(0.0, 1.0 - errors)
+        elif agreed is not None:
+            turn.measures["agreement"] = agreed
         else:
             turn.not_measured["agreement"] = "the transcript has no words here"
 

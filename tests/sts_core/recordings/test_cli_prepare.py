@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 from click.testing import CliRunner, Result
 
 from sts_core.cli import main
@@ -60,6 +61,12 @@ def test_from_recordings_to_shards(folder: Path, speakers: Path, tmp_path: Path)
     assert "voice 0: bob" in composed.output
     assert "1 shards, 1 conversations" in composed.output
     assert read_shard(shards / "00000.npz").speaking.any()
+    small = {"dim": 32, "layers": 1, "heads": 1, "words_after_layers": 1}
+    small |= {"depth_dim": 32, "depth_layers": 1, "depth_heads": 1}
+    config = {"shards": str(shards), "run": str(tmp_path / "run"), "steps": 1, "frames": 151}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config | {"threads": 1, "model": small}))
+    trained = run("train", "dialogue", "--config", tmp_path / "own.yaml")
+    assert trained.exit_code == 0, trained.output
 
     # the same turns, one by one, as the agent's utterances of composed conversations
     ear = Ear.load()

@@ -136,8 +136,9 @@ def test_who_gave_no_consent_is_neither_heard_nor_written(
     assert {row["speaker"] for row in read_manifest(tmp_path / "out")} == {"ann"}
     said = reasons_of(tmp_path, "calls/one.wav")
     assert sum(reason.startswith("consent: bob: ") for reason in said) == 2  # channel, conversation
-    (row,) = [r for r in rows_of(tmp_path, "speaker") if r["speaker"] == "bob"]
-    assert row["status"] == "refused"
+    ann, bob = rows_of(tmp_path, "speaker")
+    assert (ann["status"], bob["status"]) == ("accepted", "refused")
+    assert ann["consent"] == "granted 2026-05-04 (training): form 17"
     names = [path.name for path in (tmp_path / "out" / "audio").rglob("*.flac")]
     assert not [name for name in names if "agent" in name or name.endswith(".user.flac")]
 

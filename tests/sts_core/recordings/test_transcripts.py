@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sts_core.recordings.transcripts import (
     MAX_TRANSCRIPT_BYTES,
     TranscriptError,
+    agreement,
     read_transcript,
     share_out,
     spoken,
@@ -98,6 +99,21 @@ def test_numbers_as_they_are_read(text: str, said: str) -> None:
 
 def test_words_that_sound_the_same_are_the_same() -> None:
     assert words_said("It's 20 + 7.") == words_said("it is twenty plus seven")
+
+
+@pytest.mark.parametrize(
+    ("given", "heard", "expected"),
+    [
+        ("Press 3 to rerecord it", "press three to re-record it", 1.0),
+        ("the file name", "The filename.", 1.0),
+        ("one two three four", "one two tree four", 0.75),
+        ("one two", "one two three four five", 0.0),
+        ("hello", "", 0.0),
+        ("...", "hello", None),
+    ],
+)
+def test_agreement(given: str, heard: str, expected: float | None) -> None:
+    assert agreement(given, heard) == expected
 
 
 @pytest.mark.parametrize(
