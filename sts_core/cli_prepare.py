@@ -201,7 +201,8 @@ def compose(
         )
         for number, name in enumerate(made.voices):
             click.echo(f"voice {number}: {name}")
-        click.echo(f"{out}: {made.shards} shards, {made.conversations} conversations")
+        used = f"{made.used_s:.1f} of {made.seconds:.1f} s used"
+        click.echo(f"{out}: {made.shards} shards, {made.conversations} conversations, {used}")
         return
     from sts_core.data.turns import AGENT_VOICES
     from sts_core.train.compose import compose_for_stage

@@ -7,8 +7,8 @@
 
 Everything lies one frame later than in the recording, so that an agent may begin at once. Where a
 turn was refused, or its words cannot be placed, the conversation has a hole. What lies between
-holes is cut into excerpts of at most MOST_FRAMES, where nobody speaks if there is such a place.
-Each pass over the recordings hears them in other rooms (`sts_core.data.shards.in_the_room`).
+holes is cut into excerpts of at most MOST_FRAMES. Only the first of them may begin with the agent:
+an answer whose question was cut off would teach the model to invent. Each pass over the recordings hears them in other rooms (`sts_core.data.shards.in_the_room`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sts_core.data.library import AGENT_LEAD_S, EDGE_S, Utterance, aligned_words
 from sts_core.data.library import silence_codes as codes_of_silence
 from sts_core.data.manifest import Row, as_float, load_audio
 from sts_core.data.scenes import MOST_FRAMES
-from sts_core.data.shards import write_shards
+from sts_core.data.shards import read_shard, write_shards
 from sts_core.lm.ear import Ear
 from sts_core.lm.text import TextTokenizer
 from sts_core.recordings.prepare import CONVERSATIONS_NAME
@@ -46,11 +46,16 @@ class ConversationError(ValueError):
 
 
 class Composed(NamedTuple):
-    """What a folder of shards was made of. `voices`: agents by the number of their voice."""
+    """What a folder of shards was made of. `voices`: agents by the number of their voice.
+
+    used_s: what one pass uses of `seconds`; the rest are holes, silence and answers cut off.
+    """
 
     voices: tuple[str, ...]
     conversations: int
     shards: int
+    seconds: float
+    used_s: float
 
 
 class Held(NamedTuple):
@@ -58,7 +63,8 @@ class Held(NamedTuple):
 
     dialogue: Dialogue
     hole: NDArray[np.bool_]  # [T]
-    busy: NDArray[np.bool_]  # [T], somebody speaks
+    user: NDArray[np.bool_]  # [T], the user speaks
+    agent: NDArray[np.bool_]  # [T], the agent speaks
 
 
 def read_conversations(folder: Path, split: str) -> list[Row]:
@@ -111,13 +117,14 @@ class Stage:
         draft = Draft(self.silence, self.tokenizer, self.voices.index(row["speakers"][AGENT]))
         draft.user_says(as_float(tracks[USER]), (), FRAME_S)
         frames = frames_of(max(track.size for track in tracks.values())) + 1
-        hole, busy = np.zeros(frames, bool), np.zeros(frames, bool)
+        hole = np.zeros(frames, bool)
+        speaks = {role: np.zeros(frames, bool) for role in ROLES}
         for turn in row["turns"]:
             track = tracks[turn["role"]]
             words = None if turn.get("hole") else self._words(turn, track)
             first = 1 + int(turn["start_s"] / FRAME_S)
             last = 2 + int(turn["end_s"] / FRAME_S)
-            busy[max(0, first - 1) : last] = True
+            speaks[turn["role"]][max(0, first - 1) : last] = True
             if words is None:
                 hole[max(0, first - 1) : last + 1] = True
             elif turn["role"] == USER:
@@ -125,7 +132,7 @@ class Stage:
             else:
                 self._agent_says(draft, turn, track, words)
         dialogue = draft.finish(frames, KIND)
-        return Held(dialogue, hole, busy | dialogue.speaking)
+        return Held(dialogue, hole, speaks[USER], speaks[AGENT] | dialogue.speaking)
 
     def _words(self, turn: Row, track: NDArray[np.int16]) -> tuple[WordSpan, ...] | None:
         """Words of a turn in the time of the recording."""
@@ -148,24 +155,48 @@ class Stage:
         draft.agent_says(Utterance(turn, audio, moved, codes, codes_start_s=0.0), first)
 
 
-def excerpts(hole: NDArray[np.bool_], busy: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def excerpts(held: Held) -> list[tuple[int, int]]:
     """[first, last) of the parts a conversation is used in, each at most MOST_FRAMES.
 
-    A part is cut where nobody speaks, as late as possible; where somebody always does, at its most.
-    Parts without speech, or shorter than LEAST_FRAMES, are left out.
+    A part ends as late as possible: where nobody speaks and the user is next to, else where nobody
+    speaks, else at its most. Parts without speech, or shorter than LEAST_FRAMES, are left out.
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], hole, [True]]).astype(np.int8)))
+    user_next = _user_next(held)
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], held.hole, [True]]).astype(np.int8)))
     parts = []
-    for start, end in edges.reshape(-1, 2):
-        first = int(start)
-        while end - first > MOST_FRAMES:
-            window = busy[first + MOST_FRAMES // 2 : first + MOST_FRAMES + 1]
-            free = np.flatnonzero(~window)
-            last = first + MOST_FRAMES // 2 + int(free[-1]) if free.size else first + MOST_FRAMES
+    for start, end in edges.reshape(-1, 2).tolist():
+        first = _begin(user_next, start, end)
+        while first < end:
+            last = end
+            if end - first > MOST_FRAMES:
+                last = first + MOST_FRAMES
+                window = slice(first + MOST_FRAMES // 2, last + 1)
+                free = user_next[window].nonzero()[0]
+                if not free.size:
+                    free = (~(held.user | held.agent)[window]).nonzero()[0]
+                if free.size:
+                    last = window.start + int(free[-1])
             parts.append((first, last))
-            first = last
-        parts.append((first, int(end)))
+            first = _begin(user_next, last, end)
+    busy = held.user | held.agent
     return [(a, b) for a, b in parts if b - a >= LEAST_FRAMES and busy[a:b].any()]
+
+
+def _begin(user_next: NDArray[np.bool_], first: int, end: int) -> int:
+    """The first frame from `first` on in which a part may begin; `end` if there is none."""
+    if first == 0:
+        return 0
+    found = user_next[first:end].nonzero()[0]
+    return first + int(found[0]) if found.size else end
+
+
+def _user_next(held: Held) -> NDArray[np.bool_]:
+    """bool [T]: nobody speaks, and nobody but the user speaks next."""
+    busy = held.user | held.agent
+    at = busy.nonzero()[0]
+    following = np.searchsorted(at, np.arange(busy.size))
+    user_at = np.append(held.user[at] & ~held.agent[at], True)
+    return ~busy & user_at[following]
 
 
 def excerpt(dialogue: Dialogue, first: int, last: int) -> Dialogue:
@@ -233,10 +264,12 @@ def compose_recorded(
         parts = []
         for index in groups[number % len(groups)]:
             held = stage.hold(folder, rows[index])
-            cuts = excerpts(held.hole, held.busy)
+            cuts = excerpts(held)
             parts += [excerpt(held.dialogue, first, last) for first, last in cuts]
         return parts
 
     shards = passes * len(groups)
     write_shards(out, deal, ear, shards=shards, seed=seed, progress=progress)
-    return Composed(voices, len(rows), len(list(out.glob("*.npz"))))
+    lengths = [int(read_shard(file).first[-1]) for file in sorted(out.glob("*.npz"))]
+    seconds = sum(float(row["seconds"]) for row in rows)
+    return Composed(voices, len(rows), len(lengths), seconds, sum(lengths) * FRAME_S / passes)

@@ -119,7 +119,7 @@ def test_a_refused_turn_is_a_hole(prepared: Path, ear: Ear) -> None:
     for turn in (turns[1], turns[2]):
         assert any(abs(at - turn["start_s"]) < 0.1)
         assert any(abs(at - turn["end_s"]) < 0.2)
-    for first, last in excerpts(made.hole, made.busy):
+    for first, last in excerpts(made):
         assert not made.hole[first:last].any()
         part = excerpt(made.dialogue, first, last)
         assert len(part.codes) == len(part.text) == len(part.words) == last - first
@@ -135,36 +135,51 @@ def mask(frames: int, *spans: tuple[int, int]) -> np.ndarray:
     return made
 
 
+def parts(frames: int, holes: list, user: list, agent: list) -> list[tuple[int, int]]:
+    made = Held(None, mask(frames, *holes), mask(frames, *user), mask(frames, *agent))  # type: ignore[arg-type]
+    return excerpts(made)
+
+
 def test_excerpts_by_hand() -> None:
-    none = mask(500)
-    speech = mask(500, (20, 150), (170, 190), (210, 400))
-    # frame 200, the latest within 200 frames, is silent; nobody speaks from 400 on
-    assert excerpts(none, speech) == [(0, 200), (200, 400)]
-    assert excerpts(mask(500, (100, 120)), speech)[0] == (0, 100)
-    assert excerpts(none, mask(500, (0, 195)))[0] == (0, 200)
-    assert excerpts(none, none) == []
-    always = mask(450, (0, 450))
-    assert excerpts(mask(450), always) == [(0, 200), (200, 400), (400, 450)]
-    assert excerpts(mask(20, (LEAST_FRAMES - 1, 20)), mask(20, (0, 20))) == []
+    # two exchanges of 180 frames: cut where the user is next, not between question and answer
+    user, agent = [(10, 60), (185, 240)], [(70, 170), (250, 350)]
+    assert parts(400, [], user, agent) == [(0, 184), (184, 400)]
+    # the agent goes on after the cut: the second part waits for the user
+    user, agent = [(10, 60), (260, 300)], [(70, 150), (160, 250)]
+    assert parts(400, [], user, agent) == [(0, 159), (250, 400)]
+    # after a hole as well; before it nothing was lost
+    assert parts(150, [(70, 80)], [(10, 60), (100, 110)], [(82, 95)]) == [(0, 70), (95, 150)]
+    # an agent may open the conversation
+    assert parts(100, [], [(60, 80)], [(10, 50)]) == [(0, 100)]
+    # nobody ever pauses
+    assert parts(450, [], [(0, 450)], []) == [(0, 200)]
+    assert parts(450, [], [], []) == []
+    assert parts(20, [(LEAST_FRAMES - 1, 20)], [(0, 20)], []) == []
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 900), st.integers(0, 60)), max_size=6),
-    st.lists(st.tuples(st.integers(0, 900), st.integers(1, 300)), max_size=8),
-    st.integers(0, 900),
-)
-def test_excerpts_lie_outside_holes_and_apart(
-    holes: list[tuple[int, int]], turns: list[tuple[int, int]], frames: int
+SPANS = st.lists(st.tuples(st.integers(0, 900), st.integers(1, 200)), max_size=8)
+
+
+@given(SPANS, SPANS, SPANS, st.integers(0, 900))
+def test_excerpts_lie_outside_holes_and_begin_with_the_user(
+    holes: list[tuple[int, int]],
+    user: list[tuple[int, int]],
+    agent: list[tuple[int, int]],
+    frames: int,
 ) -> None:
-    hole = mask(frames, *((a, a + n) for a, n in holes))
-    busy = mask(frames, *((a, a + n) for a, n in turns))
-    found = excerpts(hole, busy)
+    hole, says, answers = (
+        mask(frames, *((a, a + n) for a, n in spans)) for spans in (holes, user, agent)
+    )
     end = 0
-    for first, last in found:
+    for first, last in excerpts(Held(None, hole, says, answers)):  # type: ignore[arg-type]
         assert end <= first
         assert LEAST_FRAMES <= last - first <= MOST_FRAMES
         assert not hole[first:last].any()
-        assert busy[first:last].any()
+        assert (says | answers)[first:last].any()
+        if first > 0:
+            opening = np.flatnonzero((says | answers)[first:])[0] + first
+            assert says[opening]
+            assert not answers[opening]
         end = last
 
 
@@ -180,7 +195,7 @@ def test_shards_weigh_about_the_same() -> None:
 def test_shards_can_be_trained_on_and_go_on(prepared: Path, ear: Ear, tmp_path: Path) -> None:
     shards = tmp_path / "shards"
     made = compose_recorded(prepared, shards, passes=2, seed=3, ear=ear)
-    assert made == (("bob",), 1, 2)
+    assert made == (("bob",), 1, 2, 12.0, pytest.approx(12.08))
     one, two = (read_shard(shards / f"0000{n}.npz") for n in (0, 1))
     assert one.first.tolist() == [0, 151]
     assert one.kind.tolist() == ["recorded"]
