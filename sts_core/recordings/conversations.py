@@ -8,7 +8,8 @@
 Everything lies one frame later than in the recording, so that an agent may begin at once. Where a
 turn was refused, or its words cannot be placed, the conversation has a hole. What lies between
 holes is cut into excerpts of at most MOST_FRAMES. Only the first of them may begin with the agent:
-an answer whose question was cut off would teach the model to invent. Each pass over the recordings hears them in other rooms (`sts_core.data.shards.in_the_room`).
+an answer whose question was cut off would teach the model to invent. Each pass over the recordings
+hears them in other rooms (`sts_core.data.shards.in_the_room`).
 """
 
 from __future__ import annotations

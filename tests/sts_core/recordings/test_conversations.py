@@ -143,7 +143,7 @@ def parts(frames: int, holes: list, user: list, agent: list) -> list[tuple[int, 
 def test_excerpts_by_hand() -> None:
     # two exchanges of 180 frames: cut where the user is next, not between question and answer
     user, agent = [(10, 60), (185, 240)], [(70, 170), (250, 350)]
-    assert parts(400, [], user, agent) == [(0, 184), (184, 400)]
+    assert parts(380, [], user, agent) == [(0, 184), (184, 380)]
     # the agent goes on after the cut: the second part waits for the user
     user, agent = [(10, 60), (260, 300)], [(70, 150), (160, 250)]
     assert parts(400, [], user, agent) == [(0, 159), (250, 400)]
