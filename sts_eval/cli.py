@@ -102,6 +102,12 @@ _WORKERS = click.option(
 @_BASELINE
 @_WORKERS
 @click.option(
+    "--batch",
+    type=click.IntRange(1, 256),
+    help="Scenarios of a local target that are stepped together in one call; default: as the"
+    " suite says, else 1. Faster; wall-clock and heard numbers are not measured.",
+)
+@click.option(
     "--summary",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Append the markdown summary to this file (for a CI page).",

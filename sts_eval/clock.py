@@ -4,6 +4,10 @@
 what the push returns is queued, so it sounds from tick k+1 on. Deterministic for a deterministic
 target: no wall time enters the track. The wall time of each push is kept beside it.
 
+**Batch** (`drive_batch`): lockstep for n conversations that are pushed in one call. Each has its
+own queue, tracks and reactive user, so its track is the one that `drive_lockstep` makes; they end
+at different times. The time of a push belongs to all of them, so it is kept for none.
+
 **Paced** (`drive_paced`): one frame per 80 ms of real time; audio lies where it arrived: a chunk
 that arrives at `a` starts at max(a, end of the audio before it), to the sample (a virtual playout
 buffer, as a client of a remote server needs one).
@@ -12,7 +16,7 @@ The user's track is an array that may still be written to while it is played: a 
 (`hear`) is told each agent frame as it has been played and may put its own speech into the track
 from the next frame on. A track without one costs nothing more.
 
-Both refuse what a broken target may return: other types, NaN, more than `MAX_AHEAD_S` of queued
+All refuse what a broken target may return: other types, NaN, more than `MAX_AHEAD_S` of queued
 audio. Recording goes into a `Recording` that a supervisor may read at any time, so that a target
 which fails in mid-scenario leaves what was recorded until then.
 """
@@ -26,7 +30,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sts_eval.target import Emission, PacedSession, Samples, Session, TargetError
+from sts_eval.target import (
+    BatchSession,
+    Emission,
+    PacedSession,
+    Samples,
+    Session,
+    TargetError,
+)
 from sts_eval.trace import TraceEvent, silence
 from sts_eval.units import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_for, seconds_to_samples
 
@@ -113,6 +124,65 @@ class _Playout:
         return push
 
 
+@dataclass
+class Lane:
+    """One conversation on the audio clock: its tracks, its queue and its reactive user.
+
+    user: float32 [S], S a whole number of frames. recording: filled tick by tick. hear: the
+    reactive user, told of tick k after push k.
+    """
+
+    user: Samples
+    recording: Recording
+    hear: Hear | None = None
+    tick: int = 0
+
+    def __post_init__(self) -> None:
+        self._playout = _Playout()
+        self._user = self.user.reshape(-1, FRAME_SAMPLES)
+        self._agent = self.recording.agent.reshape(-1, FRAME_SAMPLES)
+
+    @property
+    def over(self) -> bool:
+        """Whether the user's track has been played to its end."""
+        return self.tick == len(self._user)
+
+    def play(self) -> Samples:
+        """Play the agent's frame of this tick; returns the user's, float32 [1920]."""
+        queued = self._playout.queued_samples
+        source = self._playout.pop_into(self._agent[self.tick]) if queued else -1
+        self.recording.frame_push.append(source)
+        return self._user[self.tick]
+
+    def take(self, emission: Emission) -> None:
+        """Queue what the push of this tick returned; ends the tick. Raises TargetError on
+        garbage."""
+        k, playout, recording = self.tick, self._playout, self.recording
+        audio = _checked_audio(emission, recording)
+        if emission.text or emission.events:
+            _note(recording, emission, (k + 1) * FRAME_S)
+        if emission.flush:
+            playout.flush()
+        playout.put(audio, k)
+        if playout.queued_samples > seconds_to_samples(MAX_AHEAD_S):
+            raise TargetError(f"more than {MAX_AHEAD_S:.0f} s of audio waits to be played")
+        if self.hear is not None:
+            recording.events.extend(self.hear(k, self._agent[k]))
+        self.tick += 1
+
+    def end(self, last: Emission) -> None:
+        """Keep what closing the session returned, and note what was never played."""
+        end_s = len(self._user) * FRAME_S
+        _note(self.recording, last, end_s)
+        if self._playout.queued_samples:
+            left_s = round(self._playout.queued_samples / SAMPLE_RATE_HZ, 3)
+            self.recording.events.append(
+                TraceEvent(
+                    t_s=end_s, name="cut_by_end", source="harness", data={"queued_s": left_s}
+                )
+            )
+
+
 def drive_lockstep(
     session: Session,
     user: Samples,
@@ -120,44 +190,60 @@ def drive_lockstep(
     on_push: Callable[[], None],
     hear: Hear | None = None,
 ) -> None:
-    """Drive a session through a user track.
+    """Drive a session through a user track (`Lane`).
 
-    user: float32 [S], S a whole number of frames. recording: filled as it goes. on_push: called
-    after every push (the supervisor's sign of life). hear: the reactive user, told of tick k after
-    push k. Raises what the session raises, TargetError on garbage.
+    on_push: called after every push (the supervisor's sign of life). Raises what the session
+    raises, TargetError on garbage.
     """
-    playout = _Playout()
-    limit_samples = seconds_to_samples(MAX_AHEAD_S)
-    frames = user.reshape(-1, FRAME_SAMPLES)
-    agent = recording.agent.reshape(-1, FRAME_SAMPLES)
-    clock, walls, sources = time.perf_counter, recording.push_wall_ms, recording.frame_push
-    for k in range(len(frames)):
-        sources.append(playout.pop_into(agent[k]) if playout.queued_samples else -1)
+    lane = Lane(user, recording, hear)
+    clock, walls = time.perf_counter, recording.push_wall_ms
+    while not lane.over:
+        frame = lane.play()
         started = clock()
-        emission = session.push(frames[k])
+        emission = session.push(frame)
         walls.append((clock() - started) * 1000.0)
-        audio = _checked_audio(emission, recording)
-        if emission.text or emission.events:
-            _note(recording, emission, (k + 1) * FRAME_S)
-        if emission.flush:
-            playout.flush()
-        playout.put(audio, k)
-        if playout.queued_samples > limit_samples:
-            raise TargetError(f"more than {MAX_AHEAD_S:.0f} s of audio waits to be played")
-        if hear is not None:
-            recording.events.extend(hear(k, agent[k]))
+        lane.take(emission)
         on_push()
-    _note(recording, session.close(), len(frames) * FRAME_S)
-    if playout.queued_samples:
-        left_s = playout.queued_samples / SAMPLE_RATE_HZ
-        recording.events.append(
-            TraceEvent(
-                t_s=len(frames) * FRAME_S,
-                name="cut_by_end",
-                source="harness",
-                data={"queued_s": round(left_s, 3)},
-            )
-        )
+    lane.end(session.close())
+
+
+def drive_batch(
+    session: BatchSession,
+    lanes: Sequence[Lane],
+    on_push: Callable[[], None],
+    on_end: Callable[[int, Exception | None], None],
+) -> None:
+    """Drive n conversations that are stepped together, each through its own user track.
+
+    on_end: called once for each row when it has ended, with what it failed of: garbage in its
+    emission ends a row, not the batch. Rows that have ended hear silence, and what they answer is
+    dropped. Raises what the session raises from a push; the rows that go on then have no end.
+    """
+    live = dict(enumerate(lanes))
+    while live:
+        frames = np.zeros((len(lanes), FRAME_SAMPLES), np.float32)  # the session may keep them
+        for row, lane in live.items():
+            frames[row] = lane.play()
+        emissions = session.push(frames)
+        if len(emissions) != len(lanes):
+            raise TargetError(f"{len(emissions)} emissions for a batch of {len(lanes)}")
+        for row, lane in list(live.items()):
+            error = _step_row(session, row, lane, emissions[row])
+            if error is not None or lane.over:
+                del live[row]
+                on_end(row, error)
+        on_push()
+
+
+def _step_row(session: BatchSession, row: int, lane: Lane, emission: Emission) -> Exception | None:
+    """One tick of a row, and its end if it was the last; what it failed of, if it did."""
+    try:
+        lane.take(emission)
+        if lane.over:
+            lane.end(session.close(row))
+    except Exception as error:  # whatever it is, it is this row's alone
+        return error
+    return None
 
 
 class _ArrivalTrack:

@@ -20,6 +20,7 @@ from sts_eval import __version__
 from sts_eval.probes import PlanContext, plan_all
 from sts_eval.scenario import Plan
 from sts_eval.suite import Suite
+from sts_eval.target import Target, steps_together
 
 PLAN_SCHEMA = "sts-eval/plan/1"
 
@@ -45,6 +46,7 @@ class RunPlan(BaseModel):
     stimuli_sha256: str
     limit: int | None
     environment: dict[str, str]
+    batch: int = 1
     plans: list[Plan]
 
 
@@ -60,6 +62,7 @@ class RunOptions:
     seed: int | None = None
     out: Path = Path("reports")
     workers: int = 1
+    batch: int | None = None
     baseline: Path | None = None
 
 
@@ -84,6 +87,7 @@ def plan_run(suite: Suite, options: RunOptions) -> RunPlan:
         folder = options.suite.parent / folder  # a path in a suite is relative to the suite
     seed = model.seed if options.seed is None else options.seed
     target = make_target(spec)
+    batch = _batch(target, options.batch, model.batch)
     try:
         description = target.describe()
         own = getattr(target, "plans", None)
@@ -119,8 +123,20 @@ def plan_run(suite: Suite, options: RunOptions) -> RunPlan:
         stimuli_sha256=stimuli_hash,
         limit=limit,
         environment=describe_environment(options.workers),
+        batch=batch,
         plans=plans,
     )
+
+
+def _batch(target: Target, asked: int | None, suites: int) -> int:
+    """How many conversations to step together. What the suite says is for targets that can."""
+    able = steps_together(target)
+    if asked is not None and asked > 1 and not able:
+        raise RunError(
+            f"--batch: the target {target.name!r} cannot step conversations together (it has no"
+            " `open_batch`)"
+        )
+    return (suites if asked is None else asked) if able else 1
 
 
 def _limited(plans: list[Plan], limit: int | None) -> list[Plan]:

@@ -17,7 +17,8 @@ from typing import Any
 from sts_eval.engine.pooling import PooledRun, pool_kind, pooling_kinds
 from sts_eval.engine.scoring import JudgeNames, Scored, score_all
 from sts_eval.engine.supervisor import run_jobs
-from sts_eval.engine.worker import Done, Job, WorkerConfig
+from sts_eval.engine.take import Done, Job
+from sts_eval.engine.worker import WorkerConfig
 from sts_eval.observation import Observation, Verdict
 from sts_eval.planning import RunError, RunOptions, RunPlan, load_plan, plan_run
 from sts_eval.probes import PlanContext
@@ -85,6 +86,7 @@ def execute(folder: Path, plan: RunPlan, suite: Suite, workers: int, progress: P
         folder=traces,
         threads=max(1, (os.cpu_count() or 1) // workers),
         search_path=(*(entry for entry in sys.path if entry), os.getcwd()),
+        batch=plan.batch,
     )
 
     def on_done(job: Job, done: Done) -> None:
@@ -123,6 +125,7 @@ def _save_failure(traces: Path, plan: RunPlan, suite: Suite, job: Job, done: Don
         status="error",
         error=done.error if done.status == "killed" else f"harness: {done.error}",
         seconds=rendered.user.size / SAMPLE_RATE_HZ,
+        retried=job.retried,
     )
     trace = Trace(meta=meta, user=rendered.user, agent=silence(rendered.user.size))
     save_trace(trace, traces, job.stem)
@@ -230,8 +233,26 @@ def _notes(plan: RunPlan, scored: list[Scored], complete: bool) -> list[str]:
             f"{plan.environment['workers']} scenarios ran at the same time: wall-clock and heard"
             " numbers are slower than those of one conversation alone."
         )
+    notes += _batch_notes(scored)
     if plan.limit is not None:
         notes.append(f"Limited to {len(plan.plans)} scenarios of the suite.")
+    return notes
+
+
+def _batch_notes(scored: list[Scored]) -> list[str]:
+    notes = []
+    batches = [each.batch for each in scored if each.batch > 1]
+    if batches:
+        notes.append(
+            f"{len(batches)} of {len(scored)} scenarios were stepped together, up to"
+            f" {max(batches)} at once: their wall-clock and heard numbers are not measured."
+        )
+    retried = [each.retried for each in scored if each.retried]
+    if retried:
+        notes.append(
+            f"{len(retried)} scenarios ran again by themselves because their batch had failed:"
+            f" {'; '.join(dict.fromkeys(retried))}."
+        )
     return notes
 
 

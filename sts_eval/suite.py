@@ -72,6 +72,7 @@ class SuiteModel(_Strict):
     deadline_s: a target that does not return from one push (or from open) for so long has hung.
     cold_starts: so many scenarios run in a process of their own, to measure the cold start.
     slices: the conditions that estimates are broken down by.
+    batch: so many scenarios are stepped together, where the target can (`--batch`).
     """
 
     suite: Name
@@ -85,6 +86,7 @@ class SuiteModel(_Strict):
     deadline_s: Annotated[float, Field(gt=0, le=600)] = 60.0
     cold_starts: Annotated[int, Field(ge=0, le=20)] = 1
     slices: tuple[str, ...] = ("voice",)
+    batch: Annotated[int, Field(ge=1, le=256)] = 1
     scenarios: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
     gates: tuple[str, ...] = ()
     profiles: dict[str, Profile] = {}
@@ -130,7 +132,8 @@ def load_suite(path: Path, *, profile: str | None = None) -> Suite:
 def _content_hash(model: SuiteModel, blocks: list[tuple[Kind, ScenarioBlock]]) -> str:
     """SHA-256 of what decides the scenarios and how they are judged; gates may change freely."""
     content = model.model_dump(
-        mode="json", exclude={"gates", "profiles", "question", "target", "min_n", "scenarios"}
+        mode="json",
+        exclude={"batch", "gates", "profiles", "question", "target", "min_n", "scenarios"},
     )
     content["scenarios"] = [block.model_dump(mode="json") for _, block in blocks]
     if model.judges.second == "none":

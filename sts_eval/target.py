@@ -147,20 +147,35 @@ class Target(Protocol):
 
 @runtime_checkable
 class BatchTarget(Target, Protocol):
-    """A local target that can step n independent sessions together (the fast path)."""
+    """A lockstep target that can step n independent sessions together (the fast path)."""
 
     def open_batch(self, setups: list[SessionSetup]) -> BatchSession:
-        """Start n conversations that are stepped in one call."""
+        """Start n conversations that are stepped in one call.
+
+        The setups of a batch ask for the same options, but for `voice`; an `agent_prefix` is of
+        the same number of frames in all of them.
+        """
         ...
 
 
 class BatchSession(Protocol):
-    """n conversations in one; row i equals the single session with the same setup."""
+    """n conversations in one. Row i gives what the single session with the same setup gives, as
+    far as the target's arithmetic rounds alike: what is in the other rows makes no difference."""
 
     def push(self, frames: Samples) -> list[Emission]:
-        """Hear frames float32 [n, 1920]; return one emission per row."""
+        """Hear frames float32 [n, 1920]; return one emission per row.
+
+        A row that has been closed hears silence; what it answers is dropped.
+        """
         ...
 
-    def close(self) -> list[Emission]:
-        """End all of them."""
+    def close(self, row: int) -> Emission:
+        """End the conversation of a row and return what is left of it. Called once for each row
+        that gets to its end; when it has been called for all, or one of them has failed and no
+        push follows, the session is dropped."""
         ...
+
+
+def steps_together(target: Target) -> bool:
+    """Whether a target offers batches."""
+    return target.clock == "lockstep" and isinstance(target, BatchTarget)

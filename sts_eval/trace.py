@@ -54,6 +54,9 @@ class TraceMeta(BaseModel):
     """The JSON side of a trace.
 
     scenario: the scenario as planned (see `Scenario`), including the true user speech spans.
+    batch: how many conversations were stepped together; above 1 no wall time is this one's own, so
+        that `push_wall_ms` is empty and `open_wall_ms` 0.
+    retried: why the scenario was run again by itself, if it was: what its batch failed of.
     push_wall_ms: compute per push, ms (paced: time spent in push).
     frame_push: for each tick of the agent track the index of the push whose audio fills it, -1
         where nothing was played (lockstep only, else empty).
@@ -76,6 +79,8 @@ class TraceMeta(BaseModel):
     frame_push: list[int] = []
     open_wall_ms: float = 0.0
     cold: bool = False
+    batch: int = 1
+    retried: str = ""
     flac_sha256: str = ""
 
 

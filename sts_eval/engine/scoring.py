@@ -36,10 +36,12 @@ class JudgeNames:
 
 @dataclass(frozen=True)
 class Scored:
-    """A scored trace."""
+    """A scored trace; batch, retried: as in its `TraceMeta`."""
 
     result: ScenarioResult
     observations: list[Observation]
+    batch: int = 1
+    retried: str = ""
 
 
 def score_all(
@@ -82,6 +84,8 @@ def score_trace(path: Path, judges: JudgeNames) -> Scored:
     return Scored(
         _result(path, scenario, trace, heard, kind.marks(scenario, trace)),
         _observations(kind, scenario, trace, heard),
+        trace.meta.batch,
+        trace.meta.retried,
     )
 
 

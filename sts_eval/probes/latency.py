@@ -169,9 +169,8 @@ class QuestionKind:
             kind: Literal["stage", "event"] = (
                 "stage" if event.name.startswith("stage.") else "event"
             )
-            marks.append(
-                Mark(label=_event_label(event.name, event.data), start_s=event.t_s, kind=kind)
-            )
+            known = event.data if trace.meta.batch == 1 else {}  # else its compute is of all rows
+            marks.append(Mark(label=_event_label(event.name, known), start_s=event.t_s, kind=kind))
         return marks
 
 

@@ -42,9 +42,9 @@ class Observer:
         # microunits: finer than any clock here, and free of binary tails in run.json
         self._add(spec, Status.MEASURED, round(float(value), 6), "", ordered, slices)
 
-    def unmeasured(self, spec: MetricSpec, reason: str) -> None:
+    def unmeasured(self, spec: MetricSpec, reason: str, **slices: str) -> None:
         """Not measured, and why."""
-        self._add(spec, Status.UNMEASURED, None, reason, None, {})
+        self._add(spec, Status.UNMEASURED, None, reason, None, slices)
 
     def error(self, spec: MetricSpec, reason: str) -> None:
         """Failed, and why."""
@@ -145,12 +145,20 @@ def _turn_taking(observer: Observer, turn: Turn, trace: Trace, heard: Evidence) 
         return
     onset_s = reaction.span.start_s
     observer.value(specs.RESPONSE_ONSET_AUDIO, 1000 * (onset_s - turn.end_s), (turn.end_s, onset_s))
-    heard_s = heard_time_s(trace.meta, onset_s)
-    observer.value(specs.RESPONSE_ONSET_HEARD, 1000 * (heard_s - turn.end_s), (turn.end_s, heard_s))
+    _as_heard(observer, turn, trace.meta, onset_s)
     _first_sound(observer, turn, trace, heard)
     _stage_latencies(observer, turn, trace.meta, onset_s)
-    if trace.meta.cold:  # a warm session is no failed measurement of a cold start: it is none
-        wall_ms = trace.meta.open_wall_ms + 1000 * (heard_s - turn.end_s)
+
+
+def _as_heard(observer: Observer, turn: Turn, meta: TraceMeta, onset_s: float) -> None:
+    """The onset on the clock of a listener, and after a cold start."""
+    if meta.batch > 1:
+        observer.unmeasured(specs.RESPONSE_ONSET_HEARD, _shared(meta))
+        return
+    heard_s = heard_time_s(meta, onset_s)
+    observer.value(specs.RESPONSE_ONSET_HEARD, 1000 * (heard_s - turn.end_s), (turn.end_s, heard_s))
+    if meta.cold:  # a warm session is no failed measurement of a cold start: it is none
+        wall_ms = meta.open_wall_ms + 1000 * (heard_s - turn.end_s)
         observer.value(specs.COLD_START, wall_ms, (turn.end_s, heard_s))
 
 
@@ -227,8 +235,9 @@ def _compute(observer: Observer, meta: TraceMeta) -> None:
         specs.REAL_TIME_FACTOR,
         specs.MISSED_DEADLINES,
     )
-    if meta.clock != "lockstep" or not meta.push_wall_ms:
-        reason = f"the compute of a {meta.clock} target is not visible"
+    if meta.batch > 1 or meta.clock != "lockstep" or not meta.push_wall_ms:
+        hidden = f"the compute of a {meta.clock} target is not visible"
+        reason = _shared(meta) if meta.batch > 1 else hidden
         for spec in compute:
             observer.unmeasured(spec, reason)
         return
@@ -244,6 +253,9 @@ def _compute(observer: Observer, meta: TraceMeta) -> None:
 
 
 def _stages(observer: Observer, meta: TraceMeta) -> None:
+    if meta.batch > 1:
+        observer.unmeasured(specs.STAGE_COMPUTE, _shared(meta))
+        return
     found = False
     for event in meta.events:
         compute_ms = _number(event.data.get("compute_ms"))
@@ -266,9 +278,17 @@ def _stage_latencies(observer: Observer, turn: Turn, meta: TraceMeta, onset_s: f
     if not last:
         observer.unmeasured(specs.STAGE_LATENCY, "the target reports no stages")
     for stage, event in last.items():
+        if meta.batch > 1 and "wait_ms" not in event.data:
+            observer.unmeasured(specs.STAGE_LATENCY, _shared(meta), stage=stage)
+            continue
         added_ms = _number(event.data.get("wait_ms", event.data.get("compute_ms")))
         if added_ms is not None:
             observer.value(specs.STAGE_LATENCY, added_ms, (turn.end_s, onset_s), stage=stage)
+
+
+def _shared(meta: TraceMeta) -> str:
+    """Why no wall time is a scenario's own."""
+    return f"stepped in a batch of {meta.batch}"
 
 
 def _number(value: object) -> float | None:

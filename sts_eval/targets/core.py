@@ -169,9 +169,9 @@ class ReferenceBatch:
         """Hear frames float32 [n, 1920]; one emission for each conversation."""
         return [_emission(reply) for reply in self._batch.push(frames)]
 
-    def close(self) -> list[Emission]:
+    def close(self, row: int) -> Emission:
         """Nothing is left to say."""
-        return [Emission() for _ in range(len(self._batch))]
+        return Emission()
 
 
 class ReferenceSession:

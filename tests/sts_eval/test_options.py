@@ -10,7 +10,7 @@ import pytest
 
 from sts_eval import options as opt
 from sts_eval.engine.scoring import JudgeNames, score_trace
-from sts_eval.engine.worker import Job, WorkerConfig, _Worker
+from sts_eval.engine.worker import Job, Worker, WorkerConfig
 from sts_eval.observation import Status
 from sts_eval.probes import PlanContext
 from sts_eval.probes.latency import QuestionKind
@@ -80,7 +80,7 @@ def ask(tmp_path, stimuli):
 
     def run(target):
         config = WorkerConfig("", None, 5, "utterance", tmp_path, 1)
-        worker = _Worker(config, SimpleNamespace(value=0.0))
+        worker = Worker(config, SimpleNamespace(value=0.0))
         worker.kinds["question"], worker.target = Asking(), target
         found = []
         for plan in Asking().plan(block, PlanContext(stimuli, 5))[:2]:
