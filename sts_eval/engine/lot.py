@@ -100,9 +100,7 @@ def _run_batch(worker: Worker, takes: Sequence[Take], tell: Tell) -> None:
         session = target.open_batch([take.setup for take in takes])
         worker.alive()
         drive_batch(session, lanes, worker.alive, on_end)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a target may even exit
+    except (Exception, SystemExit) as error:
         reason = failure_of(error)
         for take in list(going_on.values()):
             tell(Begun((take.job.stem,)))
@@ -116,9 +114,7 @@ def _alone(worker: Worker, job: Job, tell: Tell) -> None:
 def _finish(job: Job, run: Callable[[], Done], tell: Tell) -> None:
     try:
         done = run()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # the harness itself failed on this scenario
+    except Exception as error:  # the harness itself failed on this scenario
         done = _harness_failure(job, error)
     tell(done)
 

@@ -112,7 +112,7 @@ class Worker:
         if take.meta.status == "ok":
             try:
                 self._drive(take)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a target may even exit
                 take.fail(error)
         return take.save(self.config.folder)
 

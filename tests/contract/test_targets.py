@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from sts_core.lm.weights import DEFAULT_WEIGHTS
-from sts_eval.clock import drive_lockstep, new_recording
+from sts_eval.clock import Lane, drive_batch, drive_lockstep, new_recording
 from sts_eval.options import honoured_by, require
 from sts_eval.starter import TARGET
-from sts_eval.target import SessionSetup, Target, UnsupportedOptionError
+from sts_eval.target import SessionSetup, Target, UnsupportedOptionError, steps_together
 from sts_eval.targets import make_target
 from sts_eval.trace import silence
 from sts_eval.units import FRAME_SAMPLES
@@ -97,6 +97,19 @@ def test_conversations_side_by_side_share_nothing(target, question):
         np.testing.assert_array_equal(heard[heard != 0][:4800], alone[alone != 0][:4800])
     else:
         assert bool(heard.any()) == bool(alone.any())
+
+
+def test_rows_of_a_batch_are_the_single_conversations(target, question):
+    if not steps_together(target):
+        pytest.skip("the target offers no batches")
+    tracks = [question, question[: 30 * FRAME_SAMPLES]]
+    lanes = [Lane(track.copy(), new_recording(track)) for track in tracks]
+    batch = target.open_batch([SessionSetup(3, "contract", SCRIPT)] * 2)
+    drive_batch(batch, lanes, lambda: None, lambda row, error: None)
+    for lane, track in zip(lanes, tracks, strict=True):
+        single = converse(target, track)
+        np.testing.assert_allclose(lane.recording.agent, single.agent, atol=2e-4)
+        assert lane.recording.frame_push == single.frame_push
 
 
 def test_the_frame_is_left_as_it_was(target):

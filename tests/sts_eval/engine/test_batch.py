@@ -12,7 +12,7 @@ from sts_eval.engine.lot import batches
 from sts_eval.engine.supervisor import _lots
 from sts_eval.engine.take import Job
 from sts_eval.observation import Status
-from sts_eval.planning import RunError, RunOptions, load_plan
+from sts_eval.planning import RunError, RunOptions, plan_run
 from sts_eval.runner import Progress
 from sts_eval.scenario import Plan
 from sts_eval.suite import load_suite
@@ -24,7 +24,7 @@ question: Does the engine survive?
 seed: 5
 target: "python:batch_target:fine"
 judges: {asr: none, vad: energy}
-deadline_s: 3
+deadline_s: 60
 min_n: 2
 cold_starts: 1
 scenarios:
@@ -115,13 +115,29 @@ for how in ("fine", "raises", "exits", "dies", "hangs", "nan", "together", "clos
 """
 
 
+@pytest.fixture(scope="module")
+def module(tmp_path_factory):
+    """The folder of the target, importable here and by the workers."""
+    folder = tmp_path_factory.mktemp("module")
+    (folder / "batch_target.py").write_text(TARGET)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield folder
+
+
 @pytest.fixture
-def suite(tmp_path, monkeypatch):
-    (tmp_path / "batch_target.py").write_text(TARGET)
-    monkeypatch.syspath_prepend(str(tmp_path))
+def suite(tmp_path, module):
     path = tmp_path / "tiny.yaml"
     path.write_text(SUITE)
     return path
+
+
+@pytest.fixture(scope="module")
+def whole(module, tmp_path_factory):
+    """A run without batches: (folder, record)."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "tiny.yaml").write_text(SUITE)
+    return run(folder / "tiny.yaml", folder)
 
 
 def run(suite, tmp_path, **options):
@@ -146,8 +162,8 @@ def assert_same_traces(one, other, but=()):
         assert kept[0] == kept[1], stem
 
 
-def test_a_batch_run_has_the_traces_of_a_single_one_and_no_wall_times(suite, tmp_path):
-    single, alone = run(suite, tmp_path)
+def test_a_batch_run_has_the_traces_of_a_single_one_and_no_wall_times(suite, tmp_path, whole):
+    single, alone = whole
     folder, record = run(suite, tmp_path, batch=3)
     assert_same_traces(single, folder)
     assert sorted(meta.batch for meta in metas(folder).values()) == [1, 2, 2, 2, 2, 3, 3, 3]
@@ -178,17 +194,20 @@ def test_what_cannot_be_measured_decides_no_gate_and_is_noted(suite, tmp_path):
         ("raises", "target raised ValueError: boom <b>"),
         ("exits", "SystemExit"),
         ("dies", r"its process ended \(exit code 9\)"),
-        ("hangs", "no sign of life for 3 s"),
+        ("hangs", "no sign of life for 5 s"),
     ],
 )
-def test_a_failure_of_a_batch_costs_the_scenario_that_fails_alone(suite, tmp_path, how, message):
-    whole, _ = run(suite, tmp_path)
+def test_a_failure_of_a_batch_costs_the_scenario_that_fails_alone(
+    suite, tmp_path, whole, how, message
+):
+    if how == "hangs":
+        suite.write_text(SUITE.replace("deadline_s: 60", "deadline_s: 5"))
     folder, record = run(suite, tmp_path, target=f"python:batch_target:{how}", batch=8)
     failed = [s for s in record.scenarios if s.status == "error"]
     assert [s.id.split(".")[0].split("-")[:2] for s in failed] == [["am_puck", "fact"]]
     with pytest.raises(AssertionError, match=message):
         raise AssertionError(failed[0].error)
-    assert_same_traces(whole, folder, but=[failed[0].id])
+    assert_same_traces(whole[0], folder, but=[failed[0].id])
     retried = [meta for meta in metas(folder).values() if meta.retried]
     assert len(retried) == 7
     assert all(meta.batch == 1 and meta.push_wall_ms for meta in retried if meta.status == "ok")
@@ -196,20 +215,18 @@ def test_a_failure_of_a_batch_costs_the_scenario_that_fails_alone(suite, tmp_pat
     assert record.exit_code == 4
 
 
-def test_garbage_of_one_row_costs_that_row_and_no_second_run(suite, tmp_path):
-    whole, _ = run(suite, tmp_path)
+def test_garbage_of_one_row_costs_that_row_and_no_second_run(suite, tmp_path, whole):
     folder, record = run(suite, tmp_path, target="python:batch_target:nan", batch=8)
     (failed,) = [s for s in record.scenarios if s.status == "error"]
     assert failed.error == "target: audio holds NaN or infinite samples"
     assert not any(meta.retried for meta in metas(folder).values())
-    assert_same_traces(whole, folder, but=[failed.id])
+    assert_same_traces(whole[0], folder, but=[failed.id])
 
 
 @pytest.mark.parametrize("how", ["together", "closed"])
-def test_a_target_that_cannot_after_all_runs_singly(suite, tmp_path, how):
-    whole, _ = run(suite, tmp_path)
+def test_a_target_that_cannot_after_all_runs_singly(suite, tmp_path, whole, how):
     folder, record = run(suite, tmp_path, target=f"python:batch_target:{how}", batch=8)
-    assert_same_traces(whole, folder)
+    assert_same_traces(whole[0], folder)
     assert {s.status for s in record.scenarios} == {"ok"}
     assert any("ran again by themselves" in note for note in record.notes)
 
@@ -235,30 +252,31 @@ def test_a_damaged_stimulus_costs_its_scenario_and_not_its_batch(suite, tmp_path
 
 
 def test_a_resumed_run_goes_on_in_batches(suite, tmp_path):
-    whole, _ = run(suite, tmp_path, batch=3)
-    traces = sorted((whole / "traces").glob("*.json"))
-    kept = {path.name: path.read_bytes() for path in traces[:3]}
-    before = metas(whole)
-    flacs = {path.name: path.read_bytes() for path in (whole / "traces").glob("*.flac")}
+    folder, _ = run(suite, tmp_path, batch=3)
+    before = metas(folder)
+    flacs = {path.name: path.read_bytes() for path in (folder / "traces").glob("*.flac")}
+    traces = sorted((folder / "traces").glob("*.json"))
+    kept = {path: path.read_bytes() for path in traces[:3]}
     for path in traces[3:]:
         path.unlink()
-    runner.resume_run(whole, 1, Progress())
-    assert {name: (whole / "traces" / name).read_bytes() for name in kept} == kept
-    assert before.keys() == metas(whole).keys()
-    assert {path.name: path.read_bytes() for path in (whole / "traces").glob("*.flac")} == flacs
-    assert load_plan(whole).batch == 3
+    runner.resume_run(folder, 1, Progress())
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert before.keys() == metas(folder).keys()
+    assert {path.name: path.read_bytes() for path in (folder / "traces").glob("*.flac")} == flacs
+    assert max(meta.batch for stem, meta in metas(folder).items() if stem not in kept) > 1
 
 
-def test_a_target_without_batches_is_refused_when_asked_and_spared_when_not(suite, tmp_path):
+def test_a_target_without_batches_is_refused_when_asked_and_spared_when_not(suite):
+    def planned(**options):
+        return plan_run(load_suite(suite), RunOptions(suite=suite, **options)).batch
+
     with pytest.raises(RunError, match="the target 'scripted' cannot step conversations together"):
-        run(suite, tmp_path, target="scripted", batch=4)
-    assert load_plan(run(suite, tmp_path, target="scripted", batch=1)[0]).batch == 1
+        planned(target="scripted", batch=4)
+    assert planned(target="scripted", batch=1) == planned() == 1
     sha256 = load_suite(suite).sha256
     suite.write_text(SUITE + "batch: 4\n")
     assert load_suite(suite).sha256 == sha256  # it decides no scenario
-    assert load_plan(run(suite, tmp_path, target="scripted")[0]).batch == 1
-    assert load_plan(run(suite, tmp_path)[0]).batch == 4
-    assert load_plan(run(suite, tmp_path, batch=2)[0]).batch == 2
+    assert (planned(target="scripted"), planned(), planned(batch=2)) == (1, 4, 2)
 
 
 def take(frames, **asked):
