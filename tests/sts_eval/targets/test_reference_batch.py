@@ -55,9 +55,6 @@ def test_rows_of_any_length_are_the_single_conversations(target, rng, temperatur
         json.dumps([event.data for event in lane.recording.events], allow_nan=False)
 
 
-def test_prefixes_of_as_many_frames_go_together(target):
-    prefixes = [np.full(size, 0.01, np.float32) for size in (3 * FRAME_SAMPLES - 7, 3 * 1920)]
-    setups = [SessionSetup(1, options={"agent_prefix": prefix}) for prefix in prefixes]
-    assert len(target.open_batch(setups).push(np.zeros((2, FRAME_SAMPLES), np.float32))) == 2
-    with pytest.raises(TargetError, match="cannot be said together"):
-        target.open_batch([setups[0], SessionSetup(1)])
+def test_what_cannot_be_stepped_together_is_refused(target):
+    with pytest.raises(TargetError, match="same temperature"):
+        target.open_batch([SessionSetup(1), SessionSetup(1, options={"temperature": 0.7})])
