@@ -27,6 +27,7 @@ from sts_eval.target import Samples
 
 PACKAGED = Path(__file__).parent
 QUESTIONS = PACKAGED / "questions"
+REMARKS = PACKAGED / "remarks"
 REQUIRED: dict[str, Any] = {
     **dict.fromkeys(("id", "path", "text", "kind", "voice"), str),
     "seconds": (int, float),
@@ -96,7 +97,11 @@ class Stimuli:
         The questions (larger sums, follow-ups, false premises, dictations, spoken numbers) are a
         folder of their own, so that what the other suites draw does not depend on them.
         """
-        return _with_questions(self)
+        return _joined(self, QUESTIONS)
+
+    def with_remarks(self) -> Stimuli:
+        """These, and of the packaged remarks (sentences for every tone of voice) likewise."""
+        return _joined(self, REMARKS)
 
     def get(self, stimulus_id: str) -> Stimulus:
         """By id. Raises StimuliError."""
@@ -152,9 +157,9 @@ def _rank(seed: int, stimulus_id: str) -> bytes:
 
 
 @lru_cache(maxsize=4)
-def _with_questions(stimuli: Stimuli) -> Stimuli:
+def _joined(stimuli: Stimuli, folder: Path) -> Stimuli:
     own = {item.kind for item in stimuli.items}
-    more = Stimuli.load(QUESTIONS)
+    more = Stimuli.load(folder)
     added = [item for item in more.items if item.kind not in own]
     digest = hashlib.sha256(f"{stimuli.sha256}{more.sha256}".encode()).hexdigest()
     return Stimuli([*stimuli.items, *added], digest)
