@@ -52,6 +52,13 @@ EXPECTED: dict[str, frozenset[str]] = {
     "misspeaks": frozenset({"text_voice_gap_ratio"}),
     "babbles": frozenset({"degenerate_rate"}),
     "parrots": frozenset({"regurgitation_rate", "extraction_rate", "token_copy_rate"}),
+    "monotone": frozenset(
+        {
+            "response_emotion_accuracy_rate",
+            "reply_change_excess_ratio",
+            "tone_minus_words_ratio",
+        }
+    ),
     "slow": frozenset({"missed_deadline_ratio"}),
 }
 

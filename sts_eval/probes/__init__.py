@@ -179,6 +179,12 @@ def _overfit() -> Kind:
     return OverfitKind()
 
 
+def _tone_reply() -> Kind:
+    from sts_eval.probes.emotion_reply import ToneReplyKind
+
+    return ToneReplyKind()
+
+
 KINDS: dict[str, Callable[[], Kind]] = {
     "question": _latency,
     "question_with_pause": _latency_pause,
@@ -186,6 +192,7 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "voice_clone": _voice_clone,
     "hallucination": _hallucination,
     "overfit": _overfit,
+    "tone_reply": _tone_reply,
     "full_duplex_bench": _full_duplex_bench,
 }
 

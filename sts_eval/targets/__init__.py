@@ -41,6 +41,11 @@ TARGETS = Registry(
             "knows every right answer of the hallucination suite and says it",
         ),
         Entry(
+            "scripted_empath",
+            f"{_HERE}.fake_empath:ScriptedEmpathTarget",
+            "hears the tone of voice and replies to it, whatever the words",
+        ),
+        Entry(
             "cascade",
             f"{_HERE}.cascade:CascadeTarget",
             "the traditional ASR -> language model -> TTS agent: the baseline",
@@ -95,6 +100,7 @@ FAULTS = Registry(
             ("misspeaks", "spoken_faults:Misspeaks", "its voice departs from its right text"),
             ("babbles", "spoken_faults:Babbles", "its voice makes syllables without words"),
             ("parrots", "parrots:Parrots", "repeats sentences of the training texts"),
+            ("monotone", "faults_tone:Monotone", "hears the user's words without their emotion"),
             ("slow", "Slow", "each push takes longer than a frame"),
         )
     ],

@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     from sts_core.codec.base import Codec
     from sts_core.session import BatchSession, Reply, SessionOptions, System
 
-__all__ = ["ReferenceTarget", "apply_tone", "load_codec", "moonshine_model", "tones"]
+__all__ = [
+    "ReferenceTarget",
+    "apply_tone",
+    "load_codec",
+    "moonshine_model",
+    "tone_replies",
+    "tones",
+]
 
 REFERENCE = "reference"
 
@@ -75,6 +82,14 @@ def apply_tone(
         return np.asarray(transform(audio, tone, rng, strength), np.float32)
     except MissingVocoderError as error:
         raise MissingDependencyError(str(error)) from error
+
+
+def tone_replies() -> dict[str, list[str]]:
+    """What the reference was trained to reply to each tone, whatever the words."""
+    from sts_core.data.texts import load_texts
+
+    replies: dict[str, list[str]] = load_texts()["emotional"]["replies"]
+    return {tone: list(texts) for tone, texts in replies.items()}
 
 
 class ReferenceTarget:
