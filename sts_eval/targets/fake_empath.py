@@ -14,6 +14,7 @@ reference's replies to the tone in hibari's voice, and with `follows` in the use
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -51,7 +52,7 @@ class ScriptedEmpathTarget:
 
     def open(self, setup: SessionSetup) -> EmpathSession:
         """A session; the scenario's script is not looked at."""
-        return EmpathSession(self._follows, setup.seed)
+        return EmpathSession(self._follows)
 
     def shutdown(self) -> None:
         """The voice is shared by the process and stays."""
@@ -60,12 +61,8 @@ class ScriptedEmpathTarget:
 class EmpathSession:
     """Hears a turn end by its silence, and replies to how it was said."""
 
-    def __init__(self, follows: bool, seed: int) -> None:
-        from sts_eval.targets.core import tone_replies
-
-        self._follows, self._seed = follows, seed
-        self._replies = tone_replies()
-        self._voice = Voice(1.0)
+    def __init__(self, follows: bool) -> None:
+        self._follows = follows
         self._turn: list[Samples] = []
         self._quiet = 0
 
@@ -79,17 +76,19 @@ class EmpathSession:
             return Emission()
         tone = tone_heard(np.concatenate(self._turn))
         self._turn = []
-        text = self._replies[tone][0]
-        return Emission(self._say(text, tone), f"{text} ", (TargetEvent("tone", {"tone": tone}),))
+        text, speech = _reply(tone, self._follows)
+        return Emission(speech, f"{text} ", (TargetEvent("tone", {"tone": tone}),))
 
     def close(self) -> Emission:
         """Nothing is left to say."""
         return Emission()
 
-    def _say(self, text: str, tone: str) -> Samples:
-        from sts_eval.targets.core import apply_tone
 
-        speech = self._voice.speak(text, self._seed)
-        if not self._follows:
-            return speech
-        return apply_tone(speech, tone, np.random.default_rng(self._seed))
+@lru_cache(maxsize=16)
+def _reply(tone: str, follows: bool) -> tuple[str, Samples]:
+    """What is said to a tone: text, and speech float32 [S]."""
+    from sts_eval.targets.core import apply_tone, tone_replies
+
+    text = tone_replies()[tone][0]
+    speech = Voice(1.0).speak(text, 0)
+    return text, apply_tone(speech, tone, np.random.default_rng(0)) if follows else speech

@@ -179,7 +179,7 @@ def _known() -> Knowledge:
     entries += [(q, data["unanswerable"]["answer"]) for q in data["unanswerable"]["questions"]]
     for group in ("greetings", "long"):
         entries += [(each["user"], each["answer"]) for each in data[group]]
-    for group in ("emotional", "interruptions"):
+    for group in ("emotional", "glad", "unhappy", "interruptions"):
         entries += [(said, data[group]["answer"]) for said in data[group]["sentences"]]
     entries += [(said, "") for said in data["backchannels"]]
     return Knowledge(entries)

@@ -13,7 +13,7 @@ from sts_eval.targets.cascade.parts import RECOGNISERS, Responder, Voice
 from sts_eval.targets.cascade.session import CascadeSession, Parts
 from sts_eval.targets.cascade.skills import SkillResponder
 
-VERSION = 1
+VERSION = 2
 MODELS = ("silero-vad", "moonshine-cpp", "hibari-tts")
 
 
