@@ -44,7 +44,8 @@ class Prosody:
 
     pitch_st: median pitch, semitones above LOW_HZ. range_st: 10th to 90th percentile around its
     straight line.
-    level_dbfs: active level. seconds: from the first to the last 10 ms block at -50 dBFS or more.
+    level_dbfs: active level. seconds: from the first to the last 10 ms block within 30 dB of it:
+    a fixed level would cut more of a soft voice.
     """
 
     pitch_st: float
@@ -65,9 +66,11 @@ class Prosody:
 
 def prosody_of(audio: Samples) -> Prosody | None:
     """Of speech float32 [S] at 24 kHz; None where less than 0.2 s of it is voiced."""
-    loud = np.flatnonzero(block_dbfs(audio) >= AUDIBLE_DBFS)
-    if loud.size == 0:
+    blocks = block_dbfs(audio)
+    if not np.any(blocks >= AUDIBLE_DBFS):
         return None
+    level_dbfs = active_level_dbfs(audio)
+    loud = np.flatnonzero(blocks >= level_dbfs - LEVEL_RANGE_DB)
     frame, pitch_st = voiced_pitch(audio)
     if pitch_st.size < MIN_VOICED:
         return None
@@ -76,7 +79,7 @@ def prosody_of(audio: Samples) -> Prosody | None:
     return Prosody(
         pitch_st=float(np.median(pitch_st)),
         range_st=float(high - low),
-        level_dbfs=active_level_dbfs(audio),
+        level_dbfs=level_dbfs,
         seconds=float(loud[-1] + 1 - loud[0]) / 100,
     )
 

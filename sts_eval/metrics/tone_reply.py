@@ -18,7 +18,7 @@ from sts_eval.judges.text import normalise
 from sts_eval.metrics.answers import repeat_errors
 
 MAX_ERRORS: Final = 0.5  # share of a listed reply's words
-DIFFERENT_FROM: Final = 0.5  # share of the longer reply's words; below it is the judge's mishearing
+DIFFERENT_FROM: Final = 1 / 3  # share of the longer reply's letters; less is a mishearing
 VALENCE: Final = {"happy": "positive", "sad": "negative", "angry": "negative"}
 
 Side = Literal["tone", "words", "neither"]
@@ -40,7 +40,7 @@ def replies_differ(first: str, second: str) -> bool:
     """Whether two replies are different ones, and not one that the judge heard in two ways."""
     from rapidfuzz.distance import Levenshtein
 
-    a, b = normalise(first), normalise(second)
+    a, b = (" ".join(normalise(text)) for text in (first, second))
     longest = max(len(a), len(b))
     return longest > 0 and Levenshtein.distance(a, b) / longest > DIFFERENT_FROM
 

@@ -80,9 +80,13 @@ def pool_replies(items: Sequence[PoolItem], context: PoolContext) -> Pooled:
     """Everything that the suite says of replies."""
     from sts_eval.probes.emotion_reply_section import section_of
 
-    known = [item for item in items if item.scenario.conditions]  # unrendered: nothing is known
+    known = [item for item in items if item.scenario.conditions]
     replies = [_reply(item) for item in known]
     found = Findings(replies, _why_no_lists(replies), own_voice(known, context.seed))
+    for item in items:
+        if not item.scenario.conditions:  # could not be rendered: whatever it was, it is an error
+            reason = item.result.error or "the scenario could not be made"
+            found.add(specs.ACCURACY, Reply(item, None, reason, Status.ERROR), None)
     _accuracy(found)
     _changes(found, context.seed)
     _sides(found, context.seed)

@@ -69,8 +69,8 @@ CHANGES_WITH = _spec(
     "Reply changes with the tone",
     (
         "How often two tones of the same sentence get different replies.",
-        "1 for a pair of renditions in different tones whose replies differ in more than half of"
-        " their words; all pairs of tones of each sentence.",
+        "1 for a pair of renditions in different tones whose replies differ in more than a third"
+        " of their letters; all pairs of tones of each sentence.",
         "An agent whose replies are drawn at random changes them, too: read it with the control.",
     ),
     f"{_CODE}:replies_differ",
@@ -101,6 +101,7 @@ CHANGE_EXCESS = _spec(
         " any agent.",
     ),
     "sts_eval.stats.pooled:rate_difference",
+    statistic="mean",
 )
 TONE_OVER_WORDS = _spec(
     "tone_over_words_rate",
@@ -136,6 +137,7 @@ TONE_MINUS_WORDS = _spec(
         _LISTS,
     ),
     "sts_eval.stats.pooled:rate_difference",
+    statistic="mean",
 )
 
 

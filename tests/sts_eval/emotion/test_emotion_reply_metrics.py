@@ -41,15 +41,16 @@ def test_a_reply_between_two_tones_fits_neither():
     ("first", "second", "differ"),
     [
         ("All right, tell me more.", "all right tell me more", False),
-        ("All right, tell me more.", "alright, tell me more", False),  # 2 of 5 words
+        ("All right, tell me more.", "alright, tell me more", False),  # 2 of 22 letters
+        ("I am sorry, that sounds hard.", "I hear you, that sounds frustrating.", True),
         ("That is wonderful news!", "I am sorry, that sounds hard.", True),
-        ("one two three four", "one two", False),  # exactly half
-        ("one two three", "one", True),
+        ("abcdef", "abcdxy", False),  # exactly a third
+        ("abcde", "abcxy", True),
         ("", "", False),
         ("", "yes", True),
     ],
 )
-def test_two_replies_differ_by_more_than_half_of_their_words(first, second, differ):
+def test_two_replies_differ_by_more_than_a_third_of_their_letters(first, second, differ):
     assert replies_differ(first, second) is differ
     assert replies_differ(second, first) is differ
 
