@@ -204,7 +204,7 @@ def _sides(found: Findings, seed: int) -> None:
             if value is not None:
                 follows[name][reply.item.scenario.cluster].append(value)
     n = sum(map(len, follows["tone"].values()))
-    value = rate_difference(
+    against = rate_difference(
         _counts(follows["tone"]),
         _counts(follows["words"]),
         units=n,
@@ -212,7 +212,9 @@ def _sides(found: Findings, seed: int) -> None:
         name=specs.TONE_MINUS_WORDS.name,
     )
     clusters = len(follows["tone"])
-    found.estimates.append(finished(specs.TONE_MINUS_WORDS, value, n, clusters, lost, found.lists))
+    found.estimates.append(
+        finished(specs.TONE_MINUS_WORDS, against, n, clusters, lost, found.lists)
+    )
 
 
 def _counts(values: dict[str, list[float]]) -> dict[str, Counts]:
