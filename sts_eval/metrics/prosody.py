@@ -44,8 +44,8 @@ class Prosody:
 
     pitch_st: median pitch, semitones above LOW_HZ. range_st: 10th to 90th percentile around its
     straight line.
-    level_dbfs: active level. seconds: from the first to the last 10 ms block within 30 dB of it:
-    a fixed level would cut more of a soft voice.
+    level_dbfs: active level. seconds: of all 10 ms blocks within 30 dB of it, so that neither
+    pauses nor loudness change it.
     """
 
     pitch_st: float
@@ -70,7 +70,7 @@ def prosody_of(audio: Samples) -> Prosody | None:
     if not np.any(blocks >= AUDIBLE_DBFS):
         return None
     level_dbfs = active_level_dbfs(audio)
-    loud = np.flatnonzero(blocks >= level_dbfs - LEVEL_RANGE_DB)
+    spoken = int(np.sum(blocks >= level_dbfs - LEVEL_RANGE_DB))
     frame, pitch_st = voiced_pitch(audio)
     if pitch_st.size < MIN_VOICED:
         return None
@@ -80,7 +80,7 @@ def prosody_of(audio: Samples) -> Prosody | None:
         pitch_st=float(np.median(pitch_st)),
         range_st=float(high - low),
         level_dbfs=level_dbfs,
-        seconds=float(loud[-1] + 1 - loud[0]) / 100,
+        seconds=spoken / 100,
     )
 
 

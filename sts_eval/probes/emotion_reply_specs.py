@@ -152,7 +152,8 @@ def _follows(name: str, title: str, what: str, unit: str) -> MetricSpec:
             " values are taken against a neutral reading of the same words (hibari-tts), so that"
             " other words are no other voice. Voices are drawn anew for the interval.",
             "Whether it should follow is not said: an angry user may be better served by a calm"
-            " voice. The neutral reading stands in for the agent's own neutral voice.",
+            " voice. The neutral reading stands in for the agent's own neutral voice: with few"
+            " different replies its own melody does not average out.",
         ),
         f"{_CODE}:following",
         statistic="mean",

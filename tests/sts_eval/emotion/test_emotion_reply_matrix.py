@@ -30,8 +30,8 @@ scenarios:
     listen_s: 3.5
 gates:
   - response_emotion_accuracy_rate >= 0.45
-  - reply_change_excess_ratio >= 0.1
-  - tone_minus_words_ratio >= 0.2
+  - reply_change_excess_ratio >= 0.4
+  - tone_minus_words_ratio >= 0.4
 """
 
 
