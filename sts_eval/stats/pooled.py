@@ -57,7 +57,8 @@ def ratio(clusters: Mapping[str, Counts], *, seed: int, name: str) -> PooledValu
         return np.asarray(drawn[:, 0] / np.maximum(drawn[:, 1], 1e-12))
 
     draws = Resampled(value, resample(generator(name, seed), len(table), statistic), len(table))
-    return PooledValue(value, draws.bounds(), "cluster bootstrap")
+    same = "all clusters give the same: chance cannot be seen in them" if draws.spread == 0 else ""
+    return PooledValue(value, draws.bounds(), "cluster bootstrap", same)
 
 
 def rate_difference(

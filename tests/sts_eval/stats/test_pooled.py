@@ -15,6 +15,12 @@ def test_a_ratio_divides_once():
     assert found == ratio({"b": Counts(0, 3), "a": Counts(1, 1)}, seed=1, name="x")
 
 
+def test_clusters_that_are_all_alike_say_that_chance_cannot_be_seen():
+    found = ratio({name: Counts(0, 3) for name in "abcdef"}, seed=1, name="x")
+    assert (found.value, found.bounds.lo, found.bounds.hi) == (0, 0, 0)
+    assert "chance cannot be seen" in found.reason
+
+
 def test_one_cluster_or_none_gives_no_interval():
     alone = ratio({"a": Counts(1, 2)}, seed=1, name="x")
     assert (alone.value, alone.bounds.lo, alone.bounds.hi) == (0.5, None, None)
