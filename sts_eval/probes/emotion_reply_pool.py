@@ -7,7 +7,7 @@ short by --limit) is not measured, with the reason.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -184,10 +184,7 @@ def _pair(found: Findings, spec: MetricSpec, a: Reply, b: Reply, tones: str) -> 
 
 def _sides(found: Findings, seed: int) -> None:
     """Where tone and words disagree: which of them the reply follows."""
-    follows: dict[str, dict[str, list[float]]] = {
-        "tone": defaultdict(list),
-        "words": defaultdict(list),
-    }
+    taken: list[tuple[Reply, str]] = []
     lost: list[Status] = []
     for each in found.of("words_by_tone"):
         if each.conditions.get("agree") != "no":
@@ -198,23 +195,36 @@ def _sides(found: Findings, seed: int) -> None:
             lost.append(reply.status)
         else:
             side = side_taken(reply.tone, reply.conditions["tone"], reply.conditions["words"])
+            taken.append((reply, side))
         for spec, name in ((specs.TONE_OVER_WORDS, "tone"), (specs.WORDS_OVER_TONE, "words")):
-            value = None if side is None else float(side == name)
-            found.add(spec, reply, value)
-            if value is not None:
-                follows[name][reply.item.scenario.cluster].append(value)
-    n = sum(map(len, follows["tone"].values()))
+            found.add(spec, reply, None if side is None else float(side == name))
     against = rate_difference(
-        _counts(follows["tone"]),
-        _counts(follows["words"]),
-        units=n,
+        _balanced(taken, "tone"),
+        _balanced(taken, "words"),
+        units=len(taken),
         seed=seed,
         name=specs.TONE_MINUS_WORDS.name,
     )
-    clusters = len(follows["tone"])
+    clusters = len({reply.item.scenario.cluster for reply, _ in taken})
+    why = found.lists
+    if taken and against.value is None:
+        why = "all remarks have words of the same valence"
     found.estimates.append(
-        finished(specs.TONE_MINUS_WORDS, against, n, clusters, lost, found.lists)
+        finished(specs.TONE_MINUS_WORDS, against, len(taken), clusters, lost, why)
     )
+
+
+def _balanced(taken: Sequence[tuple[Reply, str]], side: str) -> dict[str, Counts]:
+    """Counts of a side by cluster; glad and unhappy words weigh the same in all, as they must for
+    an agent that always says the same to come to 0 (a limited run draws them unevenly)."""
+    many = Counter(reply.conditions["words"] for reply, _ in taken)
+    counts: dict[str, Counts] = {}
+    for reply, which in taken if len(many) == 2 else ():
+        cluster = reply.item.scenario.cluster
+        weight = len(taken) / (2 * many[reply.conditions["words"]])
+        old = counts.get(cluster, Counts(0.0, 0.0))
+        counts[cluster] = Counts(old.total + weight * (which == side), old.size + weight)
+    return counts
 
 
 def _counts(values: dict[str, list[float]]) -> dict[str, Counts]:

@@ -133,7 +133,8 @@ TONE_MINUS_WORDS = _spec(
         "Which of the two the reply follows where they disagree: 1 always the tone, -1 always the"
         " words; an agent that knows the words only reaches 0 at most.",
         "Rate of following the tone minus rate of following the words, over the remarks in which"
-        " they disagree; voices are drawn anew, never narrower than Newcombe's interval.",
+        " they disagree, glad and unhappy words weighing the same; voices are drawn anew, never"
+        " narrower than Newcombe's interval.",
         _LISTS,
     ),
     "sts_eval.stats.pooled:rate_difference",

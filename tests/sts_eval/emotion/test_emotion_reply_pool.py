@@ -175,6 +175,25 @@ def test_a_reply_that_fits_no_list_is_wrong_when_most_do():
     assert share(found, "response_emotion_accuracy_rate") == 0.75
 
 
+@pytest.mark.parametrize("tone", SAY)
+def test_an_uneven_draw_of_words_favours_no_constant_reply(tone):
+    def uneven(scenario, number):
+        where = scenario.conditions
+        return where["words"] != "positive" or where["tone"] == "happy" or number % 3 == 0
+
+    kept = [s for number, s in enumerate(scenarios()) if uneven(s, number)]
+    items = [item_of(scenario, SAY[tone]) for scenario in kept]
+    found = pool.pool_replies(items, PoolContext(3, {}, [], None))
+    assert finished(found, "tone_minus_words_ratio").value == pytest.approx(0.0)
+    glad = [s for s in kept if s.conditions["words"] != "positive"]
+    items = [item_of(scenario, SAY[tone]) for scenario in glad]
+    alone = finished(
+        pool.pool_replies(items, PoolContext(3, {}, [], None)), "tone_minus_words_ratio"
+    )
+    assert alone.value is None
+    assert "same valence" in alone.reason
+
+
 def test_what_is_missing_has_its_reason_and_makes_nothing_up():
     kinds = scenarios(per_voice=1)
     broken, mute = kinds[0].id, kinds[1].id
