@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sts_eval.audit import DEFAULT_DETECTOR
+
 if TYPE_CHECKING:
     from sts_eval.audit.detectors import Detector
     from sts_eval.audit.false_alarms import FalseAlarms
@@ -67,7 +69,7 @@ def _report(step: int, loss: float) -> None:
 
 @click.command("false-alarms")
 @click.argument("folder", type=_FOLDER)
-@click.option("--detector", "name", default="sts-sync", show_default=True)
+@click.option("--detector", "name", default=DEFAULT_DETECTOR, show_default=True)
 @click.option(
     "--threshold", type=float, help="An alarm is a score below it; default: where LR is 1."
 )

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import click
 
-DEFAULT_DETECTOR: Final = "sts-ecapa"
+from sts_eval.audit import DEFAULT_DETECTOR
+
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DATE = click.DateTime(["%Y-%m-%d"])
@@ -40,7 +41,7 @@ _WORKERS = click.option(
     "--detector",
     "detectors",
     multiple=True,
-    help="sts-ecapa (default) or another, python:MOD:FACTORY, none; may be repeated.",
+    help=f"{DEFAULT_DETECTOR} (default) or another, python:MOD:FACTORY, none; may be repeated.",
 )
 @_ENCODER
 @click.option(

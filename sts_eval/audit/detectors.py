@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from sts_eval.audio import AudioError, load_audio, resample, rms_dbfs
-from sts_eval.audit import AuditError
+from sts_eval.audit import DEFAULT_DETECTOR, AuditError
 from sts_eval.audit.calibration import Calibration
 from sts_eval.audit.calibration import load as load_calibration
 from sts_eval.registry import Entry, Registry, load_attribute
@@ -76,7 +76,7 @@ DETECTORS = Registry(
 
 
 @lru_cache(maxsize=8)
-def load_detector(name: str = "sts-sync") -> Detector:
+def load_detector(name: str = DEFAULT_DETECTOR) -> Detector:
     """The detector of this name (see the module). Raises DetectorError, RegistryError."""
     kind, _, rest = name.partition(":")
     if kind == "weights" and rest:
@@ -94,7 +94,7 @@ def load_detector(name: str = "sts-sync") -> Detector:
     return detector
 
 
-def detector_calibration(name: str = "sts-sync") -> Calibration | None:
+def detector_calibration(name: str = DEFAULT_DETECTOR) -> Calibration | None:
     """Score -> ln LR of "bona fide" against "spoof"; None where none is shipped."""
     file = WEIGHTS / f"{name}.calibration.json"
     return load_calibration(file) if name in DETECTORS.entries() and file.is_file() else None

@@ -7,7 +7,7 @@
     answer_s: 8               # the agent may talk for so long after each turn of the user
     voice: null               # a voice prompt: the target's option `voice`, where it has one
     encoders: [voicefilter, ge2e]    # speaker verification systems to be fooled
-    detectors: [sts-ecapa]           # spoof countermeasures
+    detectors: [sts-sync]            # spoof countermeasures
 
 The turns lie at fixed times. `imitate` uses packaged users of its own (see
 `sts_eval.stimuli.imitation_voices`); `pick` says how many conversations each of them has. Voices
@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from sts_eval.audit import DEFAULT_DETECTOR
 from sts_eval.metric import MetricSpec
 from sts_eval.observation import Observation
 from sts_eval.probes import (
@@ -59,7 +60,7 @@ class VoiceCloneBlock(ScenarioBlock):
     voice: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     judge: Annotated[str, Field(min_length=1, max_length=300)] = "dvector"
     encoders: Names = ("voicefilter", "ge2e")
-    detectors: Names = ("sts-ecapa",)
+    detectors: Names = (DEFAULT_DETECTOR,)
 
 
 class VoiceCloneKind:

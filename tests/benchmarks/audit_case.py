@@ -40,6 +40,7 @@ import soundfile
 import yaml
 
 from sts_eval.audio import load_audio
+from sts_eval.audit import DEFAULT_DETECTOR
 from sts_eval.audit.case.parts import load_encoder
 from sts_eval.audit.voices.enrolment import enrol
 from sts_eval.audit.voices.schema import load_registry
@@ -246,7 +247,7 @@ def main() -> None:
     parser.add_argument("--enrolled", type=int, default=20)
     parser.add_argument("--recordings", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=6.0)
-    parser.add_argument("--detector", default="sts-ecapa")
+    parser.add_argument("--detector", default=DEFAULT_DETECTOR)
     parser.add_argument("--encoder", default="dvector")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kill-after", type=float, help="seconds until kill -9")

@@ -9,9 +9,10 @@ import torch
 from click.testing import CliRunner
 
 from sts_eval.audio import load_audio, write_flac
-from sts_eval.audit import AuditError
+from sts_eval.audit import DEFAULT_DETECTOR, AuditError
 from sts_eval.audit.cli import audit
 from sts_eval.audit.detectors import (
+    DETECTORS,
     KNOWN,
     DetectorError,
     WindowedDetector,
@@ -97,6 +98,14 @@ def test_windows_cover_the_recording():
 def test_unusable_audio_is_refused(audio, message):
     with pytest.raises(DetectorError, match=message):
         load_detector().score(audio)
+
+
+def test_the_default_everywhere_is_the_one_that_is_shipped():
+    from sts_eval.probes.voice_clone import VoiceCloneBlock
+
+    assert DEFAULT_DETECTOR in DETECTORS.entries()
+    assert detector_calibration() is not None
+    assert VoiceCloneBlock.model_fields["detectors"].default == (DEFAULT_DETECTOR,)
 
 
 def test_names(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
+from sts_eval.audit import DEFAULT_DETECTOR
 from sts_eval.audit.case.case import read_case
 from sts_eval.audit.case.custody import read_log
 from sts_eval.audit.case.outputs import safe_cell
@@ -51,6 +52,14 @@ def registry(tmp_path: Path, enrolment_files: dict[str, Path]) -> Path:
     with path.open("a") as file:
         file.write("  ghost:\n    name: Ghost\n")
     return path
+
+
+def test_without_a_word_about_detectors_the_shipped_one_hears(folder: Path, tmp_path: Path) -> None:
+    result = command(folder, "--out", tmp_path / "out", "--workers", 0, "--no-evidence")
+    assert result.exit_code in (0, 1, 3), result.output
+    for row in report(tmp_path / "out").values():
+        (finding,) = row["found"]["detectors"]
+        assert finding["detector"].startswith(f"{DEFAULT_DETECTOR} ")
 
 
 def quiet(path: Path) -> None:
