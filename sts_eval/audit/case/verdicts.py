@@ -14,6 +14,9 @@ A search among N people finds N times as many coincidences as one comparison, so
 10 or N to one, whichever is more. Others whose score is within a factor of ten of the best one's
 ratio are named along with it, and must have consented as well.
 
+Where the origin is not known the table is asked twice, for synthetic and for natural: what both give
+is the verdict. So speech that resembles somebody who has consented is clear either way.
+
 Marks stand beside the table: a generative watermark or manifest makes a finding of a recording that
 was not called synthetic. That none was found is never evidence of a human.
 
@@ -41,9 +44,12 @@ CHANCE = 0.01
 
 def level_of(origin: str, likeness: str, consent: str) -> Level:
     """The decision table; `consent` is "" unless the likeness is "resembles"."""
+    if origin in (UNDECIDED, NOT_ASSESSED):
+        either = {level_of(each, likeness, consent) for each in (SYNTHETIC, NATURAL)}
+        return either.pop() if len(either) == 1 else Level.INCONCLUSIVE
     if origin == NATURAL:
         return Level.CLEAR
-    if origin not in (SYNTHETIC, PARTLY) or likeness == UNDECIDED:
+    if likeness == UNDECIDED:
         return Level.INCONCLUSIVE
     if likeness == RESEMBLES:
         if consent == ConsentStatus.CONSENTED:
@@ -137,6 +143,8 @@ def judge(
     reasons = [f"outside validated conditions: {each}" for each in outside]
     if not outside:
         reasons += _evidence(found, subjects, names)
+    if level == Level.CLEAR and origin not in (SYNTHETIC, PARTLY, NATURAL):
+        reasons.append("clear either way: synthetic with this consent, or natural")
     if asked:
         for each in subjects:
             reasons += [f"{names.get(each, each)}: {line}" for line in consents[each].reasons]

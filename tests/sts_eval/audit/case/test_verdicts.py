@@ -32,8 +32,8 @@ def expected(origin: str, likeness: str, consent: str) -> Level:
     """The table once more, written down the other way round."""
     if origin == "natural":
         return C
-    if origin in ("undecided", "not assessed"):
-        return I
+    if origin in ("undecided", "not assessed"):  # one cell is clear whatever the origin is
+        return C if (likeness, consent) == ("resembles", "consented") else I
     if likeness == "resembles":
         return RESEMBLES[STATUSES.index(consent)] if consent else F
     return I if likeness == "undecided" else F
@@ -155,6 +155,24 @@ def test_natural_speech_needs_no_consent() -> None:
     found = examined(finding(-1.5), likenesses=(likeness("a", 0.9, 1.5),))
     verdict = verdict_of(found, a=ConsentStatus.NONE)
     assert (verdict.level, verdict.consent, verdict.likeness) == (Level.CLEAR, "", "resembles")
+
+
+def test_consent_makes_the_origin_irrelevant_and_its_lack_does_not() -> None:
+    found = examined(finding(0.2), likenesses=(likeness("a", 0.9, 1.5),))
+    verdict = verdict_of(found, a=ConsentStatus.CONSENTED)
+    assert (verdict.level, verdict.origin) == (Level.CLEAR, "undecided")
+    assert verdict.headline == (
+        "undecided whether synthetic or natural, resembles Ada, consent on file"
+    )
+    assert "clear either way: synthetic with this consent, or natural" in verdict.reasons
+    for status in set(ConsentStatus) - {ConsentStatus.CONSENTED}:
+        assert verdict_of(found, a=status).level == Level.INCONCLUSIVE
+    marked = examined(
+        finding(0.2),
+        likenesses=(likeness("a", 0.9, 1.5),),
+        marks=(Mark(reader="perth", state="present", generative=True),),
+    )
+    assert verdict_of(marked, a=ConsentStatus.CONSENTED).level == Level.FINDING
 
 
 def test_outside_the_validated_conditions_nothing_is_said() -> None:
