@@ -97,6 +97,8 @@ def run(ctx: click.Context, recordings: Path | None, resume: Path | None, **give
             raise click.UsageError("name the recordings: a folder or a file")
         settings = _settings(recordings, **given)
         self_check(settings)
+        for line in settings.reaches:
+            click.echo(f"note: {line}")
         out = given["out"] or _default_out(recordings)
         log = open_case(settings, out)
     with log:
@@ -142,6 +144,7 @@ def _settings(recordings: Path, **given: Any) -> Any:
         day=datetime.date.today(),
         detectors=detectors,
         detector_labels=tuple(each.label for each in loaded),
+        detector_reach=tuple(each.reach for each in loaded),
         encoder=given["encoder"] if registry else "",
         encoder_label=label,
         margin=margin,

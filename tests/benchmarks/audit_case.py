@@ -13,9 +13,11 @@ enrolment. A quarter of the recordings each:
     unknown     synthetic, of a voice that is not enrolled                     -> none, a finding
 
 The audit runs as a user would run it, is killed with -9 on the way (`--kill-after`), resumed, and
-verified. Printed: how often each answer and the whole verdict is right (Wilson 95 %), clones called
-consented, seconds of audio per second (by the clock, and by processor time as if on two free
-cores), and the peak of resident memory over all of its processes.
+verified. Printed: the levels given to each quarter; how often each answer is right, and the whole
+verdict, which is level, origin, person and consent together (Wilson 95 %); how often a level is not
+wrong, right or merely inconclusive; clones called consented; seconds of audio per second (by the
+clock, and by processor time as if on two free cores), and the peak of resident memory over all of
+its processes. `--tell FOLDER` prints an earlier one again.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,7 @@ from sts_eval.stats.proportions import wilson
 
 ENROL_S, PAUSE_S = 15.0, 0.4
 KINDS = ("genuine", "consented", "clone", "unknown")
+LEVEL = {"genuine": "clear", "consented": "clear", "clone": "finding", "unknown": "finding"}
 STATUSES = ("none", "expired", "revoked", "out of scope")
 DAY = "2026-06-01"
 
@@ -127,6 +130,7 @@ def build(options: argparse.Namespace) -> dict[str, dict[str, str]]:
         writer = csv.writer(file)
         writer.writerow(["file", "purpose", "date"])
         writer.writerows([name, "case", DAY] for name in expected)
+    (options.out / "expected.json").write_text(json.dumps(expected))
     return expected
 
 
@@ -208,8 +212,9 @@ def right(row: dict[str, Any], want: dict[str, str]) -> dict[str, bool]:
         verdict["subjects"] == [voice] if voice else verdict["likeness"] == "none of the enrolled"
     )
     answers = {"origin": origin, "likeness": named}
-    level = "clear" if kind in ("genuine", "consented") else "finding"
-    whole = verdict["level"] == level and origin
+    answers["level"] = verdict["level"] == LEVEL[kind]
+    answers["not wrong"] = verdict["level"] in (LEVEL[kind], "inconclusive")
+    whole = answers["level"] and origin
     if kind in ("consented", "clone"):
         answers["consent"] = verdict["consent"] == want["status"]
         whole = whole and named and answers["consent"]
@@ -224,12 +229,18 @@ def tell(out: Path, expected: dict[str, dict[str, str]]) -> float:
         row["file"]: row for row in json.loads((out / "report" / "audit.json").read_text())["rows"]
     }
     tally: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    given: Counter[tuple[str, str]] = Counter()
     wrongly = 0
     for name, want in expected.items():
         for what, correct in right(rows[name], want).items():
             tally[what, want["kind"]].append(correct)
             tally[what, "all"].append(correct)
+        given[want["kind"], rows[name]["verdict"]["level"]] += 1
         wrongly += want["kind"] == "clone" and rows[name]["verdict"]["consent"] == "consented"
+    levels = sorted({level for _, level in given})
+    print(f"{'':<10}" + "".join(f"{level:>14}" for level in levels))
+    for kind in KINDS:
+        print(f"{kind:<10}" + "".join(f"{given[kind, level]:>14}" for level in levels))
     for (what, kind), values in sorted(tally.items()):
         lo, hi = wilson(sum(values), len(values))
         share = sum(values) / len(values)
@@ -240,6 +251,10 @@ def tell(out: Path, expected: dict[str, dict[str, str]]) -> float:
 
 def main() -> None:
     """See the module."""
+    if sys.argv[1:2] == ["--tell"]:
+        folder = Path(sys.argv[2])
+        tell(folder, json.loads((folder / "expected.json").read_text()))
+        return
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--synthetic", type=Path, nargs="+", required=True)
     parser.add_argument("--genuine", type=Path, required=True)

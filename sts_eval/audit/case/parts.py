@@ -14,6 +14,7 @@ limits, beyond which no ratio goes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -44,6 +45,12 @@ class Part:
     calibration: Calibration
     seconds: float
     languages: tuple[str, ...]
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The largest log10 LR for the other class (synthetic), and for its own (natural)."""
+        lower, upper = self.calibration.lower, self.calibration.upper
+        return round(-lower / math.log(10), 3), round(upper / math.log(10), 3)
 
     def ratio(self, scores: FloatArray) -> Ratio:
         """log10 LR of bona fide (encoder: same person) from the scores of pieces.

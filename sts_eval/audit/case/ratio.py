@@ -51,6 +51,20 @@ class Ratio(BaseModel):
         return self.value >= least and self.lo > 0
 
 
+def reach_words(label: str, synthetic: float, natural: float) -> str:
+    """How far the ratios of a detector go: the largest log10 LR for either side, in words."""
+    ends = {"synthetic": synthetic, "natural": natural}
+    words = " and ".join(f"{10**end:.1f} to one for {side}" for side, end in ends.items())
+    short = [side for side, end in ends.items() if end < DECISIVE_LOG10]
+    if not short:
+        return f"the ratios of {label} stop at {words} speech"
+    never = "the origin by itself" if len(short) == 2 else f"for {short[0]} speech by itself"
+    return (
+        f"the ratios of {label} stop at {words} speech, the most that its validation supports:"
+        f" it cannot decide {never}"
+    )
+
+
 def verbal(ratio: Ratio, first: str, second: str) -> str:
     """The scale in words: "moderate support for FIRST over SECOND"."""
     size = abs(ratio.value)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sts_eval.audit import AuditError
 from sts_eval.audit.case.condition import Limits
+from sts_eval.audit.case.ratio import reach_words
 from sts_eval.audit.voices.schema import Scope
 
 SCHEMA: Literal["sts-eval/audit/1"] = "sts-eval/audit/1"
@@ -31,6 +32,7 @@ class Context(BaseModel):
 class Settings(BaseModel):
     """The plan of an audit. margin: of scores, worth a ratio of ten; None without an encoder.
 
+    detector_reach: for each detector the largest log10 LR for synthetic, and for natural.
     default: what holds for recordings that `context` (by name as shown) does not name.
     """
 
@@ -43,6 +45,7 @@ class Settings(BaseModel):
     day: datetime.date
     detectors: tuple[str, ...]
     detector_labels: tuple[str, ...] = ()
+    detector_reach: tuple[tuple[float, float], ...] = ()
     encoder: str
     encoder_label: str = ""
     margin: float = 0.0
@@ -52,6 +55,12 @@ class Settings(BaseModel):
     context: dict[str, Context] = {}
     max_seconds: float
     evidence: bool = True
+
+    @property
+    def reaches(self) -> list[str]:
+        """What each detector can decide, in words."""
+        pairs = zip(self.detector_labels, self.detector_reach, strict=False)
+        return [reach_words(label, synthetic, natural) for label, (synthetic, natural) in pairs]
 
     def about(self, shown: str) -> Context:
         """The context of one recording, with the defaults filled in."""

@@ -14,8 +14,8 @@ A search among N people finds N times as many coincidences as one comparison, so
 10 or N to one, whichever is more. Others whose score is within a factor of ten of the best one's
 ratio are named along with it, and must have consented as well.
 
-Where the origin is not known the table is asked twice, for synthetic and for natural: what both give
-is the verdict. So speech that resembles somebody who has consented is clear either way.
+Where the origin is not known the table is asked twice, for synthetic and for natural, and what both
+give is the verdict. So speech that resembles somebody who has consented is clear either way.
 
 Marks stand beside the table: a generative watermark or manifest makes a finding of a recording that
 was not called synthetic. That none was found is never evidence of a human.

@@ -57,6 +57,8 @@ def registry(tmp_path: Path, enrolment_files: dict[str, Path]) -> Path:
 def test_without_a_word_about_detectors_the_shipped_one_hears(folder: Path, tmp_path: Path) -> None:
     result = command(folder, "--out", tmp_path / "out", "--workers", 0, "--no-evidence")
     assert result.exit_code in (0, 1, 3), result.output
+    assert "it cannot decide the origin by itself" in result.output
+    assert "it cannot decide the origin by itself" in (tmp_path / "out/report.html").read_text()
     for row in report(tmp_path / "out").values():
         (finding,) = row["found"]["detectors"]
         assert finding["detector"].startswith(f"{DEFAULT_DETECTOR} ")

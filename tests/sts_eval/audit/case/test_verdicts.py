@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from sts_eval.audit.case.ratio import Ratio, verbal
+from sts_eval.audit.case.ratio import Ratio, reach_words, verbal
 from sts_eval.audit.case.records import DetectorFinding, Examination, Level, Likeness, Mark, Window
 from sts_eval.audit.case.verdicts import (
     CONSENTS,
@@ -223,6 +223,14 @@ def test_no_verdict_says_that_it_is_so(origin: float, alike: float, status: Cons
 )
 def test_verbal_scale(value: float, words: str) -> None:
     assert words in verbal(ratio(value, 0.1), "A", "B")
+
+
+def test_what_a_detector_can_decide_is_said() -> None:
+    assert reach_words("d 1", 2.0, 3.0) == (
+        "the ratios of d 1 stop at 100.0 to one for synthetic and 1000.0 to one for natural speech"
+    )
+    assert reach_words("d 1", 0.34, 0.8).endswith("it cannot decide the origin by itself")
+    assert reach_words("d 1", 0.5, 1.2).endswith("cannot decide for synthetic speech by itself")
 
 
 def test_a_ratio_holds_its_value() -> None:
