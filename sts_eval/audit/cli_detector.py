@@ -13,6 +13,7 @@ from sts_eval.audit import DEFAULT_DETECTOR
 if TYPE_CHECKING:
     from sts_eval.audit.detectors import Detector
     from sts_eval.audit.false_alarms import FalseAlarms
+    from sts_eval.audit.fold_scores import FoldScores
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -31,6 +32,11 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--per-voice", type=click.IntRange(4), default=80, show_default=True)
 @click.option("--per-engine", type=click.IntRange(4), default=100, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Also train it anew on each fold, and write detector.calibration.json: an audit needs it.",
+)
 def train_detector(
     genuine: tuple[Path, ...],
     synthetic: tuple[Path, ...],
@@ -41,13 +47,18 @@ def train_detector(
     per_voice: int,
     per_engine: int,
     seed: int,
+    calibrate: bool,
 ) -> None:
     """Train a countermeasure on your own recordings; goes on where it stopped.
 
     Folders hold a manifest.jsonl with path and voice or speaker, and engine for synthetic speech.
     Copies of the genuine recordings (WORLD, Griffin-Lim, the reference codec) are made here. Use
     the result as `weights:RUN/detector.safetensors`; tests/benchmarks/countermeasure.py measures.
+
+    How far its likelihood ratios go depends on the number of genuine voices: to decide that speech
+    is synthetic takes at least nine.
     """
+    from sts_eval.audit.fold_scores import FoldScores
     from sts_eval.audit.train_detector import TrainOptions, save_detector, train
     from sts_eval.audit.training_set import SetOptions, build, load_set
     from sts_eval.progress import progress_bar
@@ -61,6 +72,28 @@ def train_detector(
     about = {"steps": steps, "seed": seed, "clips": len(clips)}
     save_detector(net, run / "detector.safetensors", about)
     click.echo(f"wrote {run / 'detector.safetensors'}")
+    if calibrate:
+        _calibrate(FoldScores(clips, features, options, run / "folds", _trained), run)
+
+
+def _calibrate(scored: FoldScores, run: Path) -> None:
+    import math
+
+    from sts_eval.audit import calibration
+    from sts_eval.audit.case.ratio import reach_words
+    from sts_eval.audit.fold_scores import calibrate
+
+    fitted = calibrate(scored)
+    calibration.save(fitted, run / "detector.calibration.json")
+    click.echo(f"wrote {run / 'detector.calibration.json'}")
+    click.echo(
+        f"{fitted.n_clusters_bonafide} genuine voices: "
+        + reach_words("detector", -fitted.lower / math.log(10), fitted.upper / math.log(10))
+    )
+
+
+def _trained() -> None:
+    click.echo("trained on a fold")
 
 
 def _report(step: int, loss: float) -> None:

@@ -95,9 +95,18 @@ def load_detector(name: str = DEFAULT_DETECTOR) -> Detector:
 
 
 def detector_calibration(name: str = DEFAULT_DETECTOR) -> Calibration | None:
-    """Score -> ln LR of "bona fide" against "spoof"; None where none is shipped."""
-    file = WEIGHTS / f"{name}.calibration.json"
-    return load_calibration(file) if name in DETECTORS.entries() and file.is_file() else None
+    """Score -> ln LR of "bona fide" against "spoof"; None where there is none.
+
+    That of `weights:DIR/X.safetensors` is DIR/X.calibration.json.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "weights":
+        file = Path(rest).with_suffix(".calibration.json")
+    elif name in DETECTORS.entries():
+        file = WEIGHTS / f"{name}.calibration.json"
+    else:
+        return None
+    return load_calibration(file) if file.is_file() else None
 
 
 def shipped() -> Detector:

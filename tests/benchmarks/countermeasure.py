@@ -18,10 +18,7 @@ speaker and no source is on both sides. Scores of a fold are kept in `--work`: r
 from __future__ import annotations
 
 import argparse
-import hashlib
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,40 +28,15 @@ from sts_eval.audio import resample
 from sts_eval.audit import calibration, folds
 from sts_eval.audit.channel import RATE_HZ, apply_channel, coded, draw_channel, subband_adpcm
 from sts_eval.audit.detection import eer
-from sts_eval.audit.items import Item
+from sts_eval.audit.fold_scores import FoldScores, fit_calibration
 from sts_eval.audit.likelihood import cllr
-from sts_eval.audit.train_detector import TrainOptions, score_features, train
+from sts_eval.audit.train_detector import TrainOptions
 from sts_eval.audit.training_set import CLIP_S, Clip, load_set, sources, statistics
 from sts_eval.units import SAMPLE_RATE_HZ
 
 
-class Folds:
-    """Trains and scores folds, remembering scores on disk."""
-
-    def __init__(self, clips: Sequence[Clip], features: Any, options: TrainOptions, work: Path):
-        self.clips, self.features, self.options, self.work = clips, features, options, work
-        self.items = [clip.item(i) for i, clip in enumerate(clips)]
-        self.scores: dict[int, list[float]] = {}
-
-    def score(self, train_items: list[Item], test_items: list[Item]) -> Any:
-        """Scores of the test items by a detector trained on the others."""
-        sides = [
-            [int(i.path.name.removeprefix("clip")) for i in s] for s in (train_items, test_items)
-        ]
-        digest = hashlib.sha256(repr((sides, asdict(self.options))).encode())
-        digest.update(np.ascontiguousarray(self.features).tobytes())  # sets may be of equal size
-        key = digest.hexdigest()[:16]
-        file = self.work / f"{key}.npy"
-        if not file.is_file():
-            started = time.monotonic()
-            chosen = np.array(sides[0])
-            net = train([self.clips[i] for i in chosen], self.features[chosen], self.options)
-            np.save(file, score_features(net, self.features[np.array(sides[1])]))
-            print(f"    trained a fold in {time.monotonic() - started:.0f} s", flush=True)
-        scores = np.load(file)
-        for index, score in zip(sides[1], scores.tolist(), strict=True):
-            self.scores.setdefault(index, []).append(score)
-        return scores
+class Folds(FoldScores):
+    """Fold scores with a printed report."""
 
     def report(self, what: str, splits: Iterator[folds.Fold]) -> None:
         """Print the macro mean, the worst and every EER."""
@@ -80,13 +52,8 @@ class Folds:
 
 def calibrate(scored: Folds, write: Path | None) -> None:
     """Calibration of the scores of the family folds."""
-    index = np.array(sorted(scored.scores))
-    mean = np.array([np.mean(scored.scores[i]) for i in index.tolist()])
-    genuine = np.array([not scored.clips[i].attack for i in index.tolist()])
-    voices = np.array([scored.clips[i].speaker for i in index.tolist()])
-    fitted = calibration.fit(
-        mean[genuine], mean[~genuine], speakers=(voices[genuine], voices[~genuine])
-    )
+    mean, genuine, voices = scored.heard
+    fitted = fit_calibration(scored.heard)
     print(f"pooled EER of the family folds {100 * eer(mean[genuine], mean[~genuine]).value:.1f} %")
     held_out = held_out_cllr(mean, genuine, voices)
     print(f"Cllr, calibrated, held-out voices {held_out:.3f}, min {fitted.cllr_min:.3f}")
@@ -117,7 +84,6 @@ def held_out_cllr(scores: Any, genuine: Any, voices: Any) -> float:
 
 def control(folder: Path, options: TrainOptions, work: Path, per_voice: int) -> None:
     """Can two recorders of genuine speech be told apart, with the common channel and without?"""
-    work.mkdir(parents=True, exist_ok=True)
     for common in (True, False):
         clips, rows = [], []
         made = sources(folder, "speaker", per_voice, 1)
@@ -158,7 +124,6 @@ def main() -> None:
     recipe = TrainOptions(steps=options.steps)
     clips, features = load_set(options.set)
     print(f"{len(clips)} clips, {sum(not c.attack for c in clips)} bona fide; {recipe}")
-    options.work.mkdir(parents=True, exist_ok=True)
     for what in options.what:
         scored = Folds(clips, features, recipe, options.work)
         splits = {

@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from sts_eval.audio import load_audio, write_flac
-from sts_eval.audit import DEFAULT_DETECTOR, AuditError
+from sts_eval.audit import DEFAULT_DETECTOR, AuditError, calibration
 from sts_eval.audit.cli import audit
 from sts_eval.audit.detectors import (
     DETECTORS,
@@ -20,6 +20,7 @@ from sts_eval.audit.detectors import (
     detector_calibration,
     load_detector,
 )
+from sts_eval.audit.fold_scores import FoldScores, calibrate
 from sts_eval.audit.network import DIMENSION
 from sts_eval.audit.train_detector import TrainOptions, load_network, save_detector, train
 from sts_eval.audit.training_set import Clip
@@ -167,6 +168,32 @@ def test_weights_round_trip(tmp_path):
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(AuditError, match="not a readable"):
         load_network(file)
+
+
+def test_own_weights_bring_their_calibration(tmp_path):
+    """Folds of a made-up set: what `train-detector --calibrate` writes is what an audit reads."""
+    _, features = made_up(96)
+    clips = []
+    for i in range(48):
+        clips.append(Clip(f"person {i % 3}", f"g{i}", "", "", "clean", "made up"))
+        family = "xy"[i % 2]
+        clips.append(Clip(f"machine {i % 4}", f"m{i}", family, family, "clean", "made up"))
+    options = TrainOptions(steps=20, rows=8, width=16)
+    net = train(clips, features, options)
+    save_detector(net, tmp_path / "d.safetensors", {})
+    name = f"weights:{tmp_path / 'd.safetensors'}"
+    assert detector_calibration(name) is None
+    trained = []
+    scored = FoldScores(clips, features, options, tmp_path / "folds", lambda: trained.append(1))
+    fitted = calibrate(scored)
+    again = calibrate(FoldScores(clips, features, options, tmp_path / "folds", trained.clear))
+    assert again == fitted
+    assert trained  # and nothing was trained a second time
+    assert (fitted.n_clusters_bonafide, fitted.n_clusters_spoof) == (3, 4)
+    assert np.exp(-fitted.lower) <= 3 + 1  # no ratio beyond one voice more than was seen
+    assert np.exp(fitted.upper) <= 4 + 1
+    calibration.save(fitted, tmp_path / "d.calibration.json")
+    assert detector_calibration(name) == fitted
 
 
 def test_csv_scores(tmp_path):
