@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from sts_eval.audit import DEFAULT_DETECTOR
+from sts_eval.audit.dataset.command import dataset
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -252,4 +253,4 @@ def verify(
     ctx.exit(1 if problems else 0)
 
 
-COMMANDS: Final = (run, enroll, forget, verify)
+COMMANDS: Final = (run, enroll, forget, verify, dataset)

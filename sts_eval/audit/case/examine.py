@@ -93,7 +93,9 @@ def examine(
                 for each in detectors
                 if (finding := _detect(each, sound.samples, spans)) is not None
             ),
-            "likenesses": _compare(encoder, config.enrolled, sound.samples, spans),
+            "likenesses": ()
+            if encoder is None
+            else compare(encoder, config.enrolled, embed_speech(encoder, sound.samples, spans)),
         }
     )
 
@@ -136,22 +138,23 @@ def _detect(detector: Part, samples: Samples, spans: list[Interval]) -> Detector
     )
 
 
-def _compare(
-    encoder: Part | None, enrolled: Mapping[str, Vectors], samples: Samples, spans: list[Interval]
-) -> tuple[Likeness, ...]:
-    """Likeness to everybody enrolled: mean cosine of pieces against pieces."""
-    if encoder is None:
-        return ()
-    cut = pieces(samples, spans, encoder.seconds, MOST_PIECES)
+def embed_speech(encoder: Part, samples: Samples, spans: list[Interval]) -> Vectors | None:
+    """Embeddings float32 [P, D] of the pieces of a recording's speech; None where there are none."""
     vectors = []
-    for piece in cut:
+    for piece in pieces(samples, spans, encoder.seconds, MOST_PIECES):
         try:
             vectors.append(encoder.part.embed(piece))
         except AuditError:  # too little of a piece is speech for the encoder: the others count
             continue
-    if not vectors:
+    return np.stack(vectors) if vectors else None
+
+
+def compare(
+    encoder: Part, enrolled: Mapping[str, Vectors], heard: Vectors | None
+) -> tuple[Likeness, ...]:
+    """Likeness of pieces heard [P, D] to everybody in `enrolled` [N, D]: their mean cosine."""
+    if heard is None:
         return ()
-    heard = np.stack(vectors)  # [P, D]
     found = []
     for subject, voice in enrolled.items():
         scores = (heard @ voice.T).astype(np.float64)  # [P, N]

@@ -1,0 +1,104 @@
+"""Which recordings are one recording: equal bytes, equal samples, or landmarks that agree.
+
+Landmarks (`sts_eval.metrics.fingerprint`) find what was encoded again, cut, made louder or put into
+something longer. Two recordings count as copies when at least `MIN_VOTES` landmarks agree on one
+offset and they are at least `MIN_SHARE` of those of the one that has fewer. The search asks an
+index for each recording: its time grows with the square of their number.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sts_eval.metrics.fingerprint import FingerprintIndex, Landmarks
+
+MIN_VOTES: Final = 60
+MIN_SHARE: Final = 0.2
+MOST_MATCHES: Final = 24
+How = Literal["equal bytes", "equal samples", "matching landmarks"]
+
+
+@dataclass(frozen=True)
+class Track:
+    """A recording as its hashes and landmarks."""
+
+    key: str
+    sha256_bytes: str
+    sha256_pcm: str
+    marks: Landmarks
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Two recordings (keys) that are one. share: of the landmarks, 1 where all is equal."""
+
+    one: str
+    other: str
+    how: How
+    share: float = 1.0
+    seconds: float = 0.0
+
+
+def find_copies(tracks: Sequence[Track], known: Sequence[Track]) -> tuple[list[Copy], list[Copy]]:
+    """(copies within `tracks`, copies in `tracks` of what is in `known`: one of a set, other known).
+
+    Equal recordings are searched once, by the first of them.
+    """
+    within: list[Copy] = []
+    first: dict[str, Track] = {}
+    for track in tracks:
+        original = first.setdefault(track.sha256_pcm, track)
+        if original is not track:
+            within.append(Copy(original.key, track.key, _equal(original, track)))
+    originals = list(first.values())
+    by_pcm = {track.sha256_pcm: track for track in reversed(known)}
+    of_known = [
+        Copy(track.key, by_pcm[track.sha256_pcm].key, _equal(by_pcm[track.sha256_pcm], track))
+        for track in tracks
+        if track.sha256_pcm in by_pcm
+    ]
+    everything = [*originals, *known]
+    index = FingerprintIndex([track.marks for track in everything])
+    for number, track in enumerate(originals):
+        for match in index.find(track.marks, MOST_MATCHES):
+            other = everything[match.recording]
+            fewer = min(track.marks.hashes.size, other.marks.hashes.size)
+            if match.votes < MIN_VOTES or match.votes < MIN_SHARE * fewer:
+                continue
+            share, seconds = min(1.0, match.votes / fewer), match.end_s - match.start_s
+            found = Copy(track.key, other.key, "matching landmarks", share, seconds)
+            if match.recording >= len(originals):
+                if other.sha256_pcm != track.sha256_pcm:
+                    of_known.append(found)
+            elif match.recording > number:
+                within.append(found)
+    return within, of_known
+
+
+def _equal(one: Track, other: Track) -> How:
+    return "equal bytes" if one.sha256_bytes == other.sha256_bytes else "equal samples"
+
+
+def groups(copies: Sequence[Copy]) -> list[tuple[list[str], list[Copy]]]:
+    """Recordings that hang together by copies, each with the copies among them."""
+    parent: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        parent.setdefault(key, key)
+        while parent[key] != key:
+            parent[key] = parent[parent[key]]
+            key = parent[key]
+        return key
+
+    for copy in copies:
+        parent[root(copy.other)] = root(copy.one)
+    members: Mapping[str, list[str]] = defaultdict(list)
+    for key in parent:
+        members[root(key)].append(key)
+    among: Mapping[str, list[Copy]] = defaultdict(list)
+    for copy in copies:
+        among[root(copy.one)].append(copy)
+    return [(sorted(keys), among[top]) for top, keys in members.items()]
