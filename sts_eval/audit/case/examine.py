@@ -139,7 +139,7 @@ def _detect(detector: Part, samples: Samples, spans: list[Interval]) -> Detector
 
 
 def embed_speech(encoder: Part, samples: Samples, spans: list[Interval]) -> Vectors | None:
-    """Embeddings float32 [P, D] of the pieces of a recording's speech; None where there are none."""
+    """Embeddings float32 [P, D] of the pieces of the speech; None where there are none."""
     vectors = []
     for piece in pieces(samples, spans, encoder.seconds, MOST_PIECES):
         try:

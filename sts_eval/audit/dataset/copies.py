@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sts_eval.metrics.fingerprint import FingerprintIndex, Landmarks
+from sts_eval.metrics.fingerprint import AudioMatch, FingerprintIndex, Landmarks
 
 MIN_VOTES: Final = 60
 MIN_SHARE: Final = 0.2
@@ -23,12 +23,12 @@ How = Literal["equal bytes", "equal samples", "matching landmarks"]
 
 @dataclass(frozen=True)
 class Track:
-    """A recording as its hashes and landmarks."""
+    """A recording as its hashes and its landmarks, at one or more places on the grid of frames."""
 
     key: str
     sha256_bytes: str
     sha256_pcm: str
-    marks: Landmarks
+    marks: tuple[Landmarks, ...]
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,15 @@ class Copy:
 
 
 def find_copies(tracks: Sequence[Track], known: Sequence[Track]) -> tuple[list[Copy], list[Copy]]:
-    """(copies within `tracks`, copies in `tracks` of what is in `known`: one of a set, other known).
+    """Copies within `tracks`, and copies of `known` in them (`one` is a track, `other` is known).
 
-    Equal recordings are searched once, by the first of them.
+    Landmarks are searched once for equal recordings, by the first of them.
     """
     within: list[Copy] = []
     first: dict[str, Track] = {}
+    equal: dict[str, list[str]] = defaultdict(list)
     for track in tracks:
+        equal[track.sha256_pcm].append(track.key)
         original = first.setdefault(track.sha256_pcm, track)
         if original is not track:
             within.append(Copy(original.key, track.key, _equal(original, track)))
@@ -61,21 +63,34 @@ def find_copies(tracks: Sequence[Track], known: Sequence[Track]) -> tuple[list[C
         if track.sha256_pcm in by_pcm
     ]
     everything = [*originals, *known]
-    index = FingerprintIndex([track.marks for track in everything])
+    index = FingerprintIndex([track.marks[0] for track in everything])
     for number, track in enumerate(originals):
-        for match in index.find(track.marks, MOST_MATCHES):
+        for match in _best(index, track):
             other = everything[match.recording]
-            fewer = min(track.marks.hashes.size, other.marks.hashes.size)
+            fewer = min(track.marks[0].hashes.size, other.marks[0].hashes.size)
             if match.votes < MIN_VOTES or match.votes < MIN_SHARE * fewer:
                 continue
             share, seconds = min(1.0, match.votes / fewer), match.end_s - match.start_s
-            found = Copy(track.key, other.key, "matching landmarks", share, seconds)
+            how: How = "matching landmarks"
             if match.recording >= len(originals):
                 if other.sha256_pcm != track.sha256_pcm:
-                    of_known.append(found)
+                    of_known += [
+                        Copy(key, other.key, how, share, seconds) for key in equal[track.sha256_pcm]
+                    ]
             elif match.recording > number:
-                within.append(found)
+                within.append(Copy(track.key, other.key, how, share, seconds))
     return within, of_known
+
+
+def _best(index: FingerprintIndex, track: Track) -> list[AudioMatch]:
+    """For each recording that has something of this one, the place where they agree best."""
+    found: dict[int, AudioMatch] = {}
+    for marks in track.marks:
+        for match in index.find(marks, MOST_MATCHES):
+            before = found.get(match.recording)
+            if before is None or match.votes > before.votes:
+                found[match.recording] = match
+    return list(found.values())
 
 
 def _equal(one: Track, other: Track) -> How:

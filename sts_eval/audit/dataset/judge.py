@@ -264,7 +264,8 @@ def _consent(data: Dataset, consents: _Consents) -> list[Issue]:
         if subject is None:
             many = sum(each.name == speaker for each in consents.registry.subjects.values()) > 1
             why = "the registry has several of this name" if many else "not in the registry"
-            reasons, status = (why,), "no consent on file"
+            reasons: tuple[str, ...] = (why,)
+            status = "no consent on file"
         else:
             answer = consents.of(subject)
             if answer.status == ConsentStatus.CONSENTED:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sts_eval.audit.case import condition
@@ -23,11 +24,12 @@ from sts_eval.audit.case.parts import Part, load_encoder
 from sts_eval.audit.case.records import Likeness
 from sts_eval.audit.case.sound import Sound, UnusableFile, read_sound
 from sts_eval.audit.voices.enrolment import Vectors
-from sts_eval.metrics.fingerprint import Landmarks, landmarks
+from sts_eval.metrics.fingerprint import HOP_S, Landmarks, landmarks
 from sts_eval.target import Samples
 from sts_eval.units import SAMPLE_RATE_HZ
 
 MOST_FILES: Final = 40
+SHIFTS: Final = (0, round(HOP_S * SAMPLE_RATE_HZ / 2))
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,25 @@ def print_file(work: Path, kind: str, key: str) -> Path:
     return work / f"{kind}-{key}.npy"
 
 
-def load_print(work: Path, kind: str, key: str) -> Landmarks:
-    """The landmarks that a worker wrote."""
-    hashes, frames = np.load(print_file(work, kind, key), allow_pickle=False).astype(np.int64)
-    return Landmarks(hashes, frames)
+def load_print(work: Path, kind: str, key: str) -> tuple[Landmarks, ...]:
+    """The landmarks that a worker wrote: of the recording as it is, and half a hop later."""
+    shift, hashes, frames = np.load(print_file(work, kind, key), allow_pickle=False).astype(
+        np.int64
+    )
+    return tuple(Landmarks(hashes[shift == k], frames[shift == k]) for k in range(len(SHIFTS)))
+
+
+def make_print(samples: Samples) -> NDArray[np.int32]:
+    """[3, n]: number of the shift, hash and frame of each landmark.
+
+    A copy that was cut lies anywhere on the grid of frames, which costs it most of its landmarks
+    when it is half a hop off; so each recording is looked up at both places.
+    """
+    parts = []
+    for number, shift in enumerate(SHIFTS):
+        marks = landmarks(np.concatenate([np.zeros(shift, np.float32), samples]))
+        parts.append(np.stack([np.full_like(marks.hashes, number), marks.hashes, marks.frames]))
+    return np.concatenate(parts, axis=1).astype(np.int32)
 
 
 def _hear_file(job: Job, config: ListenConfig, encoder: Part | None) -> Heard:
@@ -114,9 +131,7 @@ def _hear_file(job: Job, config: ListenConfig, encoder: Part | None) -> Heard:
             not_audio=not error.is_audio,
             sha256_bytes=error.sha256_bytes,
         )
-    marks = landmarks(sound.samples)
-    made = np.stack([marks.hashes, marks.frames]).astype(np.int32)  # [2, n]
-    np.save(print_file(config.work, job.kind, job.key), made)
+    np.save(print_file(config.work, job.kind, job.key), make_print(sound.samples))
     heard = Heard(
         kind=job.kind,
         key=job.key,

@@ -21,7 +21,9 @@ from sts_eval.audit.case.inventory import InventoryEntry, shown_name
 NAME: Final = "manifest.jsonl"
 MAX_BYTES: Final = 200_000_000
 MAX_CHARACTERS: Final = 4_000
-SPLITS: Final = frozenset(["train", "training", "valid", "validation", "val", "dev", "test", "eval", "evaluation"])
+SPLITS: Final = frozenset(
+    ("train", "training", "valid", "validation", "val", "dev", "test", "eval", "evaluation")
+)
 
 
 @dataclass(frozen=True)
