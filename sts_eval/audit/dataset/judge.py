@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,8 +88,7 @@ def judge(data: Dataset) -> Judgement:
         *_unexamined(data),
     ]
     if data.manifest.problems:
-        count = len(data.manifest.problems)
-        said = f"{count} line{'s' if count > 1 else ''} of the manifest cannot be used"
+        said = f"{_count(data.manifest.problems, 'line')} of the manifest cannot be used"
         reasons = tuple(data.manifest.problems[:50])
         issues.append(Issue("manifest", Level.INCONCLUSIVE, said, reasons=reasons))
     order = list(Level)
@@ -158,7 +157,7 @@ def _copies(data: Dataset) -> list[Issue]:
     bad = [key for key, heard in data.prints.items() if heard.status != "examined"]
     if bad:
         reasons = tuple(f"{data.evaluation[k].shown}: {data.prints[k].reason}" for k in bad[:50])
-        said = f"{len(bad)} recordings of the evaluation set could not be read"
+        said = f"{_count(bad, 'recording')} of the evaluation set could not be read"
         issues.append(Issue("not compared", Level.INCONCLUSIVE, said, reasons=reasons))
     return issues
 
@@ -190,12 +189,15 @@ def _texts(data: Dataset) -> list[Issue]:
         Issue(
             "evaluation text",
             Level.FINDING,
-            f"{len(keys)} recording{'s' if len(keys) > 1 else ''} with a sentence of the "
-            f"evaluation set ({known[text]}): {text[:80]}",
+            f"{_count(keys, 'recording')} with a sentence of the evaluation set ({known[text]}): {text[:80]}",
             tuple(keys),
         )
         for text, keys in by_text.items()
     ]
+
+
+def _count(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _plain(text: str) -> str:
@@ -251,11 +253,11 @@ def _consent(data: Dataset, consents: _Consents) -> list[Issue]:
             by_speaker[data.manifest.about(entry).speaker].append(entry.id)
     issues = []
     if unknown := tuple(by_speaker.pop("", ())):
-        said = f"{len(unknown)} recordings name no speaker: consent unknown"
+        said = f"{_count(unknown, 'recording')} without a named speaker: consent unknown"
         issues.append(Issue("unknown speaker", Level.INCONCLUSIVE, said, unknown))
     if consents.registry is None:
         if by_speaker:
-            said = f"the consent of {len(by_speaker)} speakers was not checked: no registry"
+            said = f"the consent of {_count(by_speaker, 'speaker')} was not checked: no registry"
             files = tuple(key for keys in by_speaker.values() for key in keys)
             issues.append(Issue("consent", Level.INCONCLUSIVE, said, files))
         return issues
@@ -271,7 +273,7 @@ def _consent(data: Dataset, consents: _Consents) -> list[Issue]:
             if answer.status == ConsentStatus.CONSENTED:
                 continue
             reasons, status = answer.reasons, f"consent to training: {answer.status}"
-        said = f"speaker {speaker}, {len(keys)} recordings: {status}"
+        said = f"speaker {speaker}, {_count(keys, 'recording')}: {status}"
         issues.append(Issue("consent", Level.FINDING, said, tuple(keys), speaker, reasons))
     return issues
 
@@ -301,7 +303,7 @@ def _voices(data: Dataset, consents: _Consents) -> list[Issue]:
             said = f"the voice of speaker {speaker} was not compared: {why}"
             issues.append(Issue("not compared", Level.INCONCLUSIVE, said, keys, speaker))
     if alone:
-        said = f"the voice in {len(alone)} recordings without a speaker was not compared"
+        said = f"the voice in {_count(alone, 'recording')} without a speaker was not compared"
         reasons = tuple(f"{entries[key].shown}: {why}" for key, why in alone[:50])
         keys = tuple(key for key, _ in alone)
         issues.append(Issue("not compared", Level.INCONCLUSIVE, said, keys, reasons=reasons))

@@ -235,7 +235,7 @@ def test_hostile_files_are_rows(evaluation: Path, tmp_path: Path, clean: Path) -
     }  # fmt: skip
     (problem,) = [each for each in report(out)["issues"] if each["kind"] == "manifest"]
     assert problem["headline"].startswith("6 lines")
-    assert "the consent of 1 speakers was not checked: no registry" in result.output
+    assert "the consent of 1 speaker was not checked: no registry" in result.output
     assert "<img src=x" not in (out / "report.html").read_text()
     with (out / "dataset.csv").open(newline="") as file:
         assert "'=cmd|calc.wav" in [line["file"] for line in csv.DictReader(file)]
