@@ -5,8 +5,8 @@ something longer. Two recordings count as copies when at least `MIN_VOTES` landm
 offset and they are at least `MIN_SHARE` of those of the one that has fewer. The search asks an
 index for each recording: its time grows with the square of their number.
 
-Measured on 504 recordings of about 2 s (two corpora of synthetic speech, one of telephone prompts): of
-different sentences at most 49 agreed, 7 % of the fewer. Of 40 copies each, all were found that were
+Measured on 504 recordings of about 2 s (synthetic speech, telephone prompts): of different
+sentences at most 49 agreed, 7 % of the fewer. Of 40 copies each, all were found that were
 encoded as Opus, MP3 or mu-law, cut to 80 %, shifted, or cut, encoded as Opus at 16 kHz and halved
 in level; 39 of those cut to their middle half or in noise at 20 dB; 5 of those encoded as GSM 6.10.
 """

@@ -189,7 +189,8 @@ def _texts(data: Dataset) -> list[Issue]:
         Issue(
             "evaluation text",
             Level.FINDING,
-            f"{_count(keys, 'recording')} with a sentence of the evaluation set ({known[text]}): {text[:80]}",
+            f"{_count(keys, 'recording')} with a sentence of the evaluation set "
+            f"({known[text]}): {text[:80]}",
             tuple(keys),
         )
         for text, keys in by_text.items()
