@@ -4,6 +4,7 @@
     design: tones             # or words_by_tone
     pick: {kind: remark, per_voice: 8}
     replies: reference        # none, or FILE.yaml: tone -> list of sentences
+    same_loudness: false      # true: all tones at the loudness of the neutral recording
 
 `tones`: each sentence in every tone, and once more in one of them with other details (the control).
 `words_by_tone`: sentences with glad or unhappy words (manifest field `valence`), each in the happy
@@ -12,7 +13,8 @@ tone and in the sad or the angry one, so that words and tone agree in half of th
 The tone is made of a neutral recording (`sts_eval.targets.core.apply_tone`); neutral passes through
 the same vocoder. Kinds that the stimuli folder lacks are taken from the packaged remarks. `replies`
 says which sentences the agent was made to answer each tone with; for an agent without such lists
-(`none`) it is only measured whether the reply changes.
+(`none`) it is only measured whether the reply changes. Loudness alone tells these tones apart;
+with `same_loudness` an agent has to hear pitch, rate or timbre.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from sts_eval.audio import active_level_dbfs
 from sts_eval.metric import MetricSpec
 from sts_eval.metrics.tone_reply import VALENCE
 from sts_eval.observation import Observation
@@ -61,6 +64,7 @@ class ToneReplyBlock(ScenarioBlock):
     design: Design
     pick: Pick
     replies: Annotated[str, Field(min_length=1, max_length=500)] = "reference"
+    same_loudness: bool = False
 
 
 class ToneReplyKind:
@@ -84,7 +88,8 @@ class ToneReplyKind:
         _check_valence(items, needed=crossed)
         rows = _crossed(items, pick.per_voice) if crossed else _every_tone(items)
         common = {"design": block.design, "listen_s": block.listen_s}
-        common |= {"source": block.replies, "replies": load_replies(block.replies)}
+        common |= {"same_loudness": block.same_loudness, "source": block.replies}
+        common["replies"] = load_replies(block.replies)
         return [
             Plan(
                 id=f"{item.id}.{block.design}.{tone}{take}",
@@ -101,7 +106,11 @@ class ToneReplyKind:
         recipe = plan.recipe
         item = context.stimuli.with_remarks().get(recipe["stimulus"])
         rng = np.random.default_rng(derive_seed(context.seed, plan.id))
-        speech = apply_tone(item.speech(), recipe["tone"], rng)
+        neutral = item.speech()
+        speech = apply_tone(neutral, recipe["tone"], rng)
+        if recipe["same_loudness"]:
+            change_db = active_level_dbfs(neutral) - active_level_dbfs(speech)
+            speech = np.clip(speech * np.float32(10 ** (change_db / 20)), -1.0, 1.0)
         end_s = LEAD_S + speech.size / SAMPLE_RATE_HZ
         total = seconds_to_samples(end_s + recipe["listen_s"])
         user = silence(frames_for(total) * FRAME_SAMPLES)

@@ -20,6 +20,7 @@ SPECS = (
     "silent",
     "scripted",
     "scripted_duplex",
+    "scripted_empath",
     "late:ms=160+echo",
     "never_yields+scripted_duplex",
     "cascade:endpoint_ms=300",

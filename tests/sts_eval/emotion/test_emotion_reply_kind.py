@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from sts_eval.metrics.prosody import prosody_of
 from sts_eval.probes import PlanContext
 from sts_eval.probes.emotion_reply import ToneReplyBlock, ToneReplyKind, load_replies
 from sts_eval.stimuli import Stimuli
@@ -96,6 +97,19 @@ def test_conditions_say_whether_words_and_tone_agree():
         where = KIND.render(plan, CONTEXT).scenario.conditions
         glad = (where["tone"] == "happy") == (where["words"] == "positive")
         assert where["agree"] == ("yes" if glad else "no")
+
+
+def test_at_the_same_loudness_pitch_and_rate_still_tell_the_tones_apart():
+    made = plans(per_voice=1, pick={"voice": "am_eric"}, same_loudness=True)
+    found = {}
+    for plan in made[:4]:
+        user = KIND.render(plan, CONTEXT).user
+        assert tone_heard(user) == "neutral"  # who hears loudness only hears no tone
+        found[plan.recipe["tone"]] = prosody_of(user)
+    levels = [prosody.level_dbfs for prosody in found.values()]
+    assert max(levels) - min(levels) < 0.3
+    assert found["happy"].against(found["sad"])["pitch"] > 4
+    assert found["angry"].against(found["sad"])["rate"] > 0.3
 
 
 GOOD = "neutral: [All right.]\nhappy: [Great!]\nsad: [Oh no.]\nangry: [Calm down.]\n"
