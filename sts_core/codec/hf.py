@@ -92,6 +92,21 @@ class HuggingFaceCodec:
         audio = audio.reshape(len(codes), 1, -1)  # [B, 1, S]
         return F.pad(audio, (0, codes.shape[-1] * self.frame_samples - audio.shape[-1]))
 
+    def code_vectors(self) -> list[Tensor]:
+        """What the codes of each codebook stand for: K tensors [codebook_size, D]."""
+        quantizer = self._model.quantizer
+        if self.name == "dac":
+            vectors = [level.codebook.weight for level in quantizer.quantizers]
+        elif self.name == "encodec":
+            vectors = [level.codebook.embed for level in quantizer.layers]
+        else:
+            stacks = (
+                quantizer.semantic_residual_vector_quantizer,
+                quantizer.acoustic_residual_vector_quantizer,
+            )
+            vectors = [level.codebook.embed for stack in stacks for level in stack.layers]
+        return [each.detach() for each in vectors[: self.num_codebooks]]
+
 
 def is_hf_name(name: str) -> bool:
     """Whether a codec name belongs to this plug-in."""

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import ModuleType
@@ -148,27 +149,59 @@ def apply_tone(audio: Audio, tone: str, rng: np.random.Generator, strength: floa
     return apply_prosody(audio, draw_prosody(tone, rng, strength))
 
 
+def apply_tones(
+    audio: Audio, tones: Sequence[str], rng: np.random.Generator, strength: float = 1.0
+) -> list[Audio]:
+    """`apply_tone` for several tones of one recording, which is taken apart only once.
+
+    Returns one float32 [S'] for each tone, drawn in their order. Raises as `apply_tone`.
+    """
+    changes = [draw_prosody(tone, rng, strength) for tone in tones]
+    parts = analyse(audio)
+    return [spoken(parts, change) for change in changes]
+
+
 def apply_prosody(audio: Audio, change: Prosody) -> Audio:
     """Say `audio`, mono float [S] at 24 kHz, with its prosody changed.
 
     Returns float32 [S / rate] within [-1, 1]. Raises as `apply_tone`.
     """
+    return spoken(analyse(audio), change)
+
+
+class Analysis(NamedTuple):
+    """A recording as WORLD takes it apart: N frames of FRAME_MS."""
+
+    samples: int
+    rms: float
+    f0: NDArray[np.float64]  # [N] Hz, 0 where unvoiced
+    envelope: NDArray[np.float64]  # [N, bins], power
+    aperiodicity: NDArray[np.float64]  # [N, bins]
+
+
+def analyse(audio: Audio) -> Analysis:
+    """Take mono float [S] at 24 kHz apart. Raises ProsodyError, MissingVocoderError."""
     signal = _checked(audio)
     world = _load_world()
     f0, times = world.dio(
         signal, SAMPLE_RATE_HZ, f0_floor=F0_LOW_HZ, f0_ceil=F0_HIGH_HZ, frame_period=FRAME_MS
     )
-    f0 = world.stonemask(signal, f0, times, SAMPLE_RATE_HZ)  # [N] Hz, 0 where unvoiced
-    envelope = world.cheaptrick(signal, f0, times, SAMPLE_RATE_HZ)  # [N, bins], power
-    aperiodicity = world.d4c(signal, f0, times, SAMPLE_RATE_HZ)  # [N, bins]
-    envelope = envelope * _tilt_gain(envelope.shape[1], change.tilt_db_per_octave)
-    spoken = world.synthesize(
-        _moved_pitch(f0, change), envelope, aperiodicity, SAMPLE_RATE_HZ, FRAME_MS / change.rate
-    )
-    fitted = np.zeros(max(1, round(signal.size / change.rate)))
-    shared = min(fitted.size, spoken.size)
-    fitted[:shared] = spoken[:shared]
-    return _at_level(fitted, _rms(signal) * 10 ** (change.energy_db / 20))
+    f0 = world.stonemask(signal, f0, times, SAMPLE_RATE_HZ)
+    envelope = world.cheaptrick(signal, f0, times, SAMPLE_RATE_HZ)
+    aperiodicity = world.d4c(signal, f0, times, SAMPLE_RATE_HZ)
+    return Analysis(signal.size, _rms(signal), f0, envelope, aperiodicity)
+
+
+def spoken(parts: Analysis, change: Prosody) -> Audio:
+    """Put a recording together again with its prosody changed: float32 [S / rate]."""
+    envelope = parts.envelope * _tilt_gain(parts.envelope.shape[1], change.tilt_db_per_octave)
+    f0 = _moved_pitch(parts.f0, change)
+    frame_ms = FRAME_MS / change.rate
+    made = _load_world().synthesize(f0, envelope, parts.aperiodicity, SAMPLE_RATE_HZ, frame_ms)
+    fitted = np.zeros(max(1, round(parts.samples / change.rate)))
+    shared = min(fitted.size, made.size)
+    fitted[:shared] = made[:shared]
+    return _at_level(fitted, parts.rms * 10 ** (change.energy_db / 20))
 
 
 def _checked(audio: Audio) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ Stages are reported per frame, as events of the trace: `stage.encode` (codec and
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,6 +38,8 @@ __all__ = [
     "apply_tone",
     "load_codec",
     "moonshine_model",
+    "renditions",
+    "semantic_codebooks",
     "tone_replies",
     "tones",
 ]
@@ -90,6 +93,27 @@ def tone_replies() -> dict[str, list[str]]:
 
     replies: dict[str, list[str]] = load_texts()["emotional"]["replies"]
     return {tone: list(texts) for tone, texts in replies.items()}
+
+
+def renditions(
+    audio: Samples, asked: Sequence[str], rng: np.random.Generator, strength: float = 1.0
+) -> list[Samples]:
+    """`apply_tone` for several tones of one recording, which is taken apart only once.
+
+    Returns one float32 [S'] for each. Raises as `apply_tone`.
+    """
+    from sts_core.data.prosody import MissingVocoderError, apply_tones
+
+    try:
+        made = apply_tones(audio, asked, rng, strength)
+    except MissingVocoderError as error:
+        raise MissingDependencyError(str(error)) from error
+    return [np.asarray(each, np.float32) for each in made]
+
+
+def semantic_codebooks(codec: Codec) -> int:
+    """How many of its first codebooks are taught to hold what is said: 1 or 0."""
+    return int(codec.name in ("sts-core", "mimi"))
 
 
 class ReferenceTarget:

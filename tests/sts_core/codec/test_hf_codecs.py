@@ -74,6 +74,13 @@ def test_round_trip_has_the_protocol_s_shapes(folder: Path) -> None:
     assert torch.isfinite(audio).all()
 
 
+def test_codes_have_vectors(folder: Path) -> None:
+    codec = load_hf_codec(f"hf:{folder}")
+    vectors = codec.code_vectors()
+    assert len(vectors) == codec.num_codebooks
+    assert all(len(each) == codec.codebook_size and each.std() > 0 for each in vectors)
+
+
 def test_a_prefix_of_the_codebooks_decodes_to_other_audio(folder: Path) -> None:
     codec = load_hf_codec(f"hf:{folder}")
     codes = codec.encode(torch.randn(1, 1, 5 * codec.frame_samples) * 0.1)

@@ -21,6 +21,7 @@ from sts_core.data.prosody import (
     ProsodyError,
     apply_prosody,
     apply_tone,
+    apply_tones,
     draw_prosody,
 )
 from sts_core.data.texts import load_texts
@@ -254,3 +255,11 @@ def test_a_missing_vocoder_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "pyworld", None)
     with pytest.raises(MissingVocoderError, match=r"sts-eval\[prosody\]"):
         apply_tone(buzz(), "happy", np.random.default_rng(0))
+
+
+def test_several_tones_of_one_recording_are_those_asked_for_one_by_one() -> None:
+    audio = np.sin(np.arange(RATE_HZ // 2) * 0.05).astype(np.float32) * 0.1
+    together = apply_tones(audio, ["neutral", "sad", "angry"], np.random.default_rng(3))
+    rng = np.random.default_rng(3)
+    for made, tone in zip(together, ["neutral", "sad", "angry"], strict=True):
+        assert np.array_equal(made, apply_tone(audio, tone, rng))
