@@ -82,12 +82,15 @@ class Rendered:
 
     hear: a reactive user that writes into the track as it hears the agent (`sts_eval.user`).
     options: what the target is asked for and is no JSON (`agent_prefix`); joins the scenario's.
+    driven: False asks nothing of the target: no session is opened, the agent's track is silent
+        (recordings for a pooled analysis).
     """
 
     scenario: Scenario
     user: Samples
     hear: Callable[[int, Samples], Sequence[TraceEvent]] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    driven: bool = True
 
     def asked(self) -> dict[str, Any]:
         """All options, checked. Raises ValueError when one is not what its name promises."""

@@ -60,16 +60,18 @@ def _alike(options: dict[str, Any]) -> str:
 
 
 def _prepared(worker: Worker, job: Job, tell: Tell) -> Take | None:
-    """The rendered scenario, or None when it has ended already: damaged, or asking too much."""
+    """The rendered scenario, or None when it has ended already: damaged, asking too much, or
+    nothing of the target."""
     try:
         take = worker.prepare(job)
         take.meta.cold = False  # unless it turns out to be driven by itself
-        if take.meta.status == "ok":
+        driven = take.rendered.driven
+        if driven and take.meta.status == "ok":
             try:
                 require(worker.ready_target(), take.asked)
             except Exception as error:
                 take.fail(error)
-        if take.meta.status == "ok":
+        if driven and take.meta.status == "ok":
             return take
         tell(take.save(worker.config.folder))
     except Exception as error:

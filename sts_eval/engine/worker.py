@@ -109,7 +109,7 @@ class Worker:
 
     def play(self, take: Take) -> Done:
         """Drive a prepared scenario by itself and write its trace."""
-        if take.meta.status == "ok":
+        if take.meta.status == "ok" and take.rendered.driven:
             try:
                 self._drive(take)
             except (Exception, SystemExit) as error:  # a target may even exit
