@@ -9,10 +9,11 @@ keep the answer honest:
     recall      unweighted average recall (UAR): the mean over the classes of the share of a class
                 that is recognised. Chance is 1 / classes whatever the class sizes (Schuller et al.,
                 "The INTERSPEECH 2009 Emotion Challenge", 2009).
-    control     the same probe learns labels that are shuffled within each speaker (control task:
-                Hewitt & Liang, "Designing and interpreting probes with control tasks", 2019). It
-                must come out at chance; the share of shuffles that reach the true recall is the
-                permutation p-value (Phipson & Smyth, 2010: (1 + b) / (1 + m), never 0).
+    control     the same probe learns labels that are shuffled within blocks, a speaker or a
+                sentence of his (control task: Hewitt & Liang, "Designing and interpreting probes
+                with control tasks", 2019). It must come out at chance; the share of shuffles that
+                reach the true recall is the permutation p-value (Phipson & Smyth, 2010:
+                (1 + b) / (1 + m), never 0).
 
 The linear probe is ridge regression on the classes' indicators; the class is the one whose
 regressed share is largest beside its share of the training data, so that a common class has no
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-RIDGE = 0.3  # of features whose squared length is about 1
+RIDGE = 0.3  # beside features whose squared length is about 1
 HIDDEN = 32
 MLP_EPOCHS = 150
 MLP_DECAY = 0.1
@@ -41,6 +42,32 @@ _MOST_TARGETS = 8_000_000  # numbers held at once while label sets are learnt to
 
 class NotMeasurableError(ValueError):
     """The data cannot answer the question; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a probe reads of n items: values [n, D] in blocks of columns of these widths.
+
+    Every block weighs the same, and each column as much as any other of its block.
+    """
+
+    values: FloatArray
+    widths: tuple[int, ...]
+
+    @staticmethod
+    def of(*blocks: FloatArray) -> Features:
+        """Blocks [n, D_b] side by side."""
+        return Features(np.hstack(blocks), tuple(block.shape[1] for block in blocks))
+
+    @property
+    def weight(self) -> FloatArray:
+        """[D] so that the squared length of a standardised item is about 1."""
+        return np.repeat([1 / np.sqrt(len(self.widths) * width) for width in self.widths],
+                         self.widths)  # fmt: skip
+
+    def rows(self, chosen: IntArray) -> Features:
+        """The same of some of the items."""
+        return Features(self.values[chosen], self.widths)
 
 
 @dataclass(frozen=True)
@@ -130,15 +157,30 @@ def check_learnable(labels: Sequence[str], folds: Sequence[Fold]) -> None:
             )
 
 
-def shuffled_labels(labels: IntArray, within: Sequence[str], count: int, seed: int) -> IntArray:
-    """[count, n] labels shuffled among the items of each group, groups apart."""
+def shuffled_labels(
+    labels: IntArray,
+    within: Sequence[str],
+    count: int,
+    seed: int,
+    *,
+    units: Sequence[str] | None = None,
+) -> IntArray:
+    """[count, n] labels shuffled among the items of each group of `within`, groups apart.
+
+    units: items of one unit have one label and keep one (None: each item is a unit). Raises
+    ValueError where a unit has two labels or lies in two groups.
+    """
     rng = np.random.default_rng(seed)
+    unit = codes_of(units) if units is not None else np.arange(labels.size)
+    first = np.unique(unit, return_index=True)[1]
     group = codes_of(within)
-    out = np.tile(labels, (count, 1))
+    if (labels[first][unit] != labels).any() or (group[first][unit] != group).any():
+        raise ValueError("a unit has two labels, or lies in two groups")
+    out = np.tile(labels[first], (count, 1))
     for which in range(int(group.max()) + 1):
-        own = np.flatnonzero(group == which)
+        own = np.flatnonzero(group[first] == which)
         out[:, own] = rng.permuted(out[:, own], axis=1)
-    return out
+    return out[:, unit]
 
 
 def recall(labels: IntArray, predicted: IntArray) -> FloatArray:
@@ -159,12 +201,11 @@ def permutation_p(observed: float, null: FloatArray) -> float:
     return (1 + reached) / (1 + null.size)
 
 
-def linear_predictions(features: FloatArray, labels: IntArray, folds: Sequence[Fold]) -> IntArray:
+def linear_predictions(features: Features, labels: IntArray, folds: Sequence[Fold]) -> IntArray:
     """Classes that the linear probe gives to each item when it is tested, int64 [m, n].
 
-    features: [n, D]; they are standardised by the training side of each fold and scaled to a
-    squared length of about 1. labels: [m, n], m label sets with one number of classes; a probe
-    is trained for each.
+    features: of n items; they are standardised by the training side of each fold. labels: [m, n],
+    m label sets with one number of classes; a probe is trained for each.
     """
     from sklearn.linear_model import Ridge
 
@@ -185,11 +226,11 @@ def linear_predictions(features: FloatArray, labels: IntArray, folds: Sequence[F
 
 
 def mlp_predictions(
-    features: FloatArray, labels: IntArray, folds: Sequence[Fold], seed: int
+    features: Features, labels: IntArray, folds: Sequence[Fold], seed: int
 ) -> IntArray:
     """Classes that the perceptron gives to each item when it is tested, int64 [n].
 
-    features [n, D] as for the linear probe; labels [n].
+    Features as for the linear probe; labels [n].
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
@@ -203,7 +244,7 @@ def mlp_predictions(
             max_iter=MLP_EPOCHS,
             random_state=seed,
         )
-        scale = np.sqrt(features.shape[1])  # a perceptron starts best from unit deviations
+        scale = np.sqrt(features.values.shape[1])  # a perceptron starts best from unit deviations
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(train * scale, labels[fold.train])
@@ -214,80 +255,75 @@ def mlp_predictions(
 
 
 def _scaled(
-    features: FloatArray, folds: Sequence[Fold]
+    features: Features, folds: Sequence[Fold]
 ) -> Iterator[tuple[Fold, FloatArray, FloatArray]]:
-    """Each fold with its training and test features, standardised by the training side alone."""
+    """Each fold with its training and test values, standardised by the training side alone."""
+    weight = features.weight
     for fold in folds:
-        train, test = features[fold.train], features[fold.test]
+        train, test = features.values[fold.train], features.values[fold.test]
         mean, deviation = train.mean(axis=0), train.std(axis=0)
-        scale = np.where(deviation > 1e-9, deviation, np.inf) * np.sqrt(features.shape[1])
-        yield fold, (train - mean) / scale, (test - mean) / scale
+        scale = np.where(deviation > 1e-9, weight / np.maximum(deviation, 1e-9), 0.0)
+        yield fold, (train - mean) * scale, (test - mean) * scale
 
 
 @dataclass(frozen=True)
 class Reading:
     """What a probe read.
 
-    predicted: int64 [n]. recall: of the true labels; chance: 1 / classes. control: mean recall
-    of the same probe on shuffled labels; control_hi: its 95 % point. p: permutation p-value.
+    predicted: int64 [n]. recall: of the true labels; chance: 1 / classes. shuffled: [m] recall of
+    the same probe on shuffled labels (the control).
     """
 
     predicted: IntArray
     recall: float
     chance: float
-    control: float
-    control_hi: float
-    p: float
+    shuffled: FloatArray
+
+    @property
+    def control(self) -> float:
+        """Mean recall on shuffled labels."""
+        return float(self.shuffled.mean())
+
+    @property
+    def p(self) -> float:
+        """Permutation p-value of the recall."""
+        return permutation_p(self.recall, self.shuffled)
 
 
 def read_linear(
-    features: FloatArray,
-    labels: Sequence[str],
-    folds: Sequence[Fold],
-    within: Sequence[str],
-    *,
-    shuffles: int,
-    seed: int,
+    features: Features, labels: Sequence[str], folds: Sequence[Fold], shuffled: IntArray
 ) -> Reading:
-    """The linear probe with its control.
+    """The linear probe with its control: `shuffled` [m, n] from `shuffled_labels`.
 
-    features: [n, D]. within: the groups in which labels are shuffled. Raises NotMeasurableError
-    as `check_learnable`.
+    Raises NotMeasurableError as `check_learnable`.
     """
     check_learnable(labels, folds)
-    true = codes_of(labels)
-    tried = np.concatenate([true[None], shuffled_labels(true, within, shuffles, seed)])
-    predicted = linear_predictions(features, tried, folds)
-    recalls = recall(tried, predicted)  # [1 + shuffles]
-    return _reading(predicted[0], true, recalls)
+    tried = np.concatenate([codes_of(labels)[None], shuffled])
+    return _reading(tried, linear_predictions(features, tried, folds))
 
 
 def read_mlp(
-    features: FloatArray,
+    features: Features,
     labels: Sequence[str],
     folds: Sequence[Fold],
-    within: Sequence[str],
-    *,
-    shuffles: int = 1,
+    shuffled: IntArray,
     seed: int,
 ) -> Reading:
-    """The perceptron with a control of few shuffles (each costs a training)."""
+    """The perceptron with its control; each row of `shuffled` [m, n] costs a training."""
     check_learnable(labels, folds)
-    true = codes_of(labels)
-    tried = np.concatenate([true[None], shuffled_labels(true, within, shuffles, seed)])
-    predicted = np.stack([mlp_predictions(features, each, folds, seed) for each in tried])
-    return _reading(predicted[0], true, recall(tried, predicted))
+    tried = np.concatenate([codes_of(labels)[None], shuffled])
+    return _reading(
+        tried, np.stack([mlp_predictions(features, each, folds, seed) for each in tried])
+    )
 
 
-def _reading(predicted: IntArray, true: IntArray, recalls: FloatArray) -> Reading:
-    null = recalls[1:]
+def _reading(tried: IntArray, predicted: IntArray) -> Reading:
+    recalls = recall(tried, predicted)  # [1 + shuffles]
     return Reading(
-        predicted=predicted,
+        predicted=predicted[0],
         recall=float(recalls[0]),
-        chance=1 / (int(true.max()) + 1),
-        control=float(null.mean()),
-        control_hi=float(np.quantile(null, 0.95)),
-        p=permutation_p(float(recalls[0]), null),
+        chance=1 / (int(tried[0].max()) + 1),
+        shuffled=recalls[1:],
     )
 
 

@@ -185,6 +185,12 @@ def _tone_reply() -> Kind:
     return ToneReplyKind()
 
 
+def _emotion_tokens() -> Kind:
+    from sts_eval.probes.emotion_tokens import EmotionTokensKind
+
+    return EmotionTokensKind()
+
+
 KINDS: dict[str, Callable[[], Kind]] = {
     "question": _latency,
     "question_with_pause": _latency_pause,
@@ -193,6 +199,7 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "hallucination": _hallucination,
     "overfit": _overfit,
     "tone_reply": _tone_reply,
+    "emotion_tokens": _emotion_tokens,
     "full_duplex_bench": _full_duplex_bench,
 }
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sts_eval.metrics import probing
 from sts_eval.metrics.probing import (
+    Features,
     NotMeasurableError,
     check_learnable,
     codes_of,
@@ -82,6 +83,16 @@ def test_labels_are_shuffled_within_their_group_only():
     assert len({tuple(row) for row in shuffled}) > 1
 
 
+def test_units_are_shuffled_as_a_whole():
+    labels, units = np.array([0, 0, 1, 1, 2]), ["a", "a", "b", "b", "c"]
+    shuffled = shuffled_labels(labels, [""] * 5, 30, seed=0, units=units)
+    assert (shuffled[:, 0] == shuffled[:, 1]).all()
+    assert (shuffled[:, 2] == shuffled[:, 3]).all()
+    assert (np.sort(shuffled[:, [0, 2, 4]]) == [0, 1, 2]).all()
+    with pytest.raises(ValueError, match="two labels"):
+        shuffled_labels(np.array([0, 1, 1, 1, 2]), [""] * 5, 1, seed=0, units=units)
+
+
 def test_weighted_recall_by_hand():
     labels, predicted = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
     cluster = np.array([0, 0, 1, 1])
@@ -109,24 +120,26 @@ def one_hot(names, rng, noise=0.3):
 def test_an_emotion_in_the_features_is_read_and_its_control_is_at_chance():
     speakers, texts, emotions = crossed()
     rng = np.random.default_rng(0)
-    features = np.hstack([one_hot(emotions, rng), one_hot(speakers, rng), one_hot(texts, rng)])
+    features = Features.of(*(one_hot(names, rng) for names in (emotions, speakers, texts)))
     folds = crossed_folds(speakers, texts, text_parts=3)
-    found = read_linear(features, emotions, folds, speakers, shuffles=99, seed=1)
+    shuffled = shuffled_labels(codes_of(emotions), speakers, 99, seed=1)
+    found = read_linear(features, emotions, folds, shuffled)
     assert found.recall > 0.9
     assert found.p == 0.01
     assert found.chance == pytest.approx(1 / 3)
     assert 0.25 < found.control < 0.42
-    small = read_mlp(features, emotions, folds, speakers, seed=1)
+    small = read_mlp(features, emotions, folds, shuffled[:1], seed=1)
     assert small.recall > 0.85
 
 
 def test_features_of_speaker_and_text_alone_say_nothing_of_emotion():
     speakers, texts, emotions = crossed()
     rng = np.random.default_rng(0)
-    features = np.hstack([one_hot(speakers, rng), one_hot(texts, rng)])
+    features = Features.of(one_hot(speakers, rng), one_hot(texts, rng))
     folds = crossed_folds(speakers, texts)
-    found = read_linear(features, emotions, folds, speakers, shuffles=99, seed=1)
-    assert found.recall < found.control_hi + 0.05
+    shuffled = shuffled_labels(codes_of(emotions), speakers, 99, seed=1)
+    found = read_linear(features, emotions, folds, shuffled)
+    assert found.recall < 0.5
     assert found.p > 0.02
 
 
@@ -138,7 +151,7 @@ def test_what_a_speaker_or_a_text_gives_away_does_not_pass_as_emotion(leak):
     emotions = [f"e{int(name[1:]) % 2}" for name in names]
     rng = np.random.default_rng(1)
     # many directions for each name: a probe that has met the name knows its emotion
-    features = rng.standard_normal((12, 40))[codes_of(names)]
+    features = Features.of(rng.standard_normal((12, 40))[codes_of(names)])
     speakers, texts = (names, other) if leak == "speaker" else (other, names)
     labels = codes_of(emotions)[None]
     shared = [
@@ -156,13 +169,13 @@ def test_the_linear_probe_is_ridge_regression():
 
     rng = np.random.default_rng(4)
     speakers, texts, emotions = crossed(4, 4, 2)
-    features = np.hstack([one_hot(emotions, rng, 0.8), rng.standard_normal((32, 50))])
+    values = np.hstack([one_hot(emotions, rng, 0.8), rng.standard_normal((32, 50))])
     folds = crossed_folds(speakers, texts, text_parts=2)
     labels = codes_of(emotions)
-    ours = linear_predictions(features, labels[None], folds)[0]
+    ours = linear_predictions(Features.of(values), labels[None], folds)[0]
     for fold in folds:
-        train, test = features[fold.train], features[fold.test]
-        scale = train.std(axis=0) * np.sqrt(features.shape[1])
+        train, test = values[fold.train], values[fold.test]
+        scale = train.std(axis=0) * np.sqrt(values.shape[1])
         model = RidgeClassifier(alpha=probing.RIDGE)
         model.fit((train - train.mean(axis=0)) / scale, labels[fold.train])
         theirs = model.predict((test - train.mean(axis=0)) / scale)
@@ -172,7 +185,7 @@ def test_the_linear_probe_is_ridge_regression():
 def test_many_label_sets_at_once_are_the_same_as_one_by_one(monkeypatch):
     rng = np.random.default_rng(5)
     speakers, texts, emotions = crossed(3, 3, 3)
-    features = rng.standard_normal((27, 8))
+    features = Features.of(rng.standard_normal((27, 8)))
     folds = crossed_folds(speakers, texts)
     sets = shuffled_labels(codes_of(emotions), speakers, 7, seed=0)
     together = linear_predictions(features, sets, folds)
@@ -183,7 +196,7 @@ def test_many_label_sets_at_once_are_the_same_as_one_by_one(monkeypatch):
 def test_a_rare_class_is_not_forgotten():
     rng = np.random.default_rng(6)
     labels = np.array([0] * 90 + [1] * 10)
-    features = labels[:, None] + 0.6 * rng.standard_normal((100, 1))
+    features = Features.of(labels[:, None] + 0.6 * rng.standard_normal((100, 1)))
     folds = group_folds([f"g{i % 5}" for i in range(100)], 5)
     found = recall(labels, linear_predictions(features, labels[None], folds)[0])
     assert found > 0.7
@@ -194,17 +207,23 @@ def test_the_perceptron_reads_what_no_line_divides():
     rng = np.random.default_rng(7)
     corner = rng.integers(0, 2, (160, 2))
     labels = corner[:, 0] ^ corner[:, 1]
-    features = corner + 0.1 * rng.standard_normal((160, 2))
+    features = Features.of(corner + 0.1 * rng.standard_normal((160, 2)))
     folds = group_folds([f"g{i % 4}" for i in range(160)], 4)
     assert recall(labels, linear_predictions(features, labels[None], folds)[0]) < 0.7
     assert recall(labels, mlp_predictions(features, labels, folds, 0)) > 0.9
 
 
+def test_a_narrow_block_weighs_as_much_as_a_wide_one():
+    features = Features.of(np.zeros((3, 4)), np.zeros((3, 1)))
+    assert features.weight == pytest.approx([8**-0.5] * 4 + [2**-0.5])
+    assert features.rows(np.array([2])).values.shape == (1, 5)
+
+
 def test_constant_features_are_chance_and_no_error():
     speakers, texts, emotions = crossed(3, 3, 2)
-    found = read_linear(np.ones((18, 4)), emotions, crossed_folds(speakers, texts), speakers,
-                        shuffles=9, seed=0)  # fmt: skip
-    assert found.recall == 0.5
+    shuffled = shuffled_labels(codes_of(emotions), speakers, 9, seed=0)
+    folds = crossed_folds(speakers, texts)
+    assert read_linear(Features.of(np.ones((18, 4))), emotions, folds, shuffled).recall == 0.5
 
 
 @pytest.mark.parametrize(
