@@ -5,7 +5,7 @@ A codebook set is named
     semantic  acoustic  all      the semantic codebooks, the others, every one
     0 1 2 ...                    one codebook
     upto_3                       the first three
-    audio                        no tokens: the log-mel spectrum, as what could be kept
+    audio                        no tokens: the log-mel spectrum, to compare with (no ceiling)
 
 Whatever cannot be measured (one emotion, one speaker, no shared texts) is kept with its reason.
 """

@@ -39,7 +39,8 @@ RECALL = MetricSpec(
     method="Unweighted average recall of ridge regression (probe=linear) or a perceptron with one"
     " hidden layer (probe=mlp) on mean, deviation and change over time of the code vectors."
     " Emotion: speakers and texts of the test are not in training; speaker: texts are not; words:"
-    " speakers are not. `audio` reads the sound itself, as what could be kept.",
+    " speakers are not. `audio` reads mel spectra of the sound, to compare with; it is no"
+    " ceiling.",
     limits="A probe that fails does not show that the information is absent: a larger one with more"
     " recordings may find it. Transformed prosody is plainer than acted or felt emotion.",
     source=_SOURCE,
