@@ -41,6 +41,8 @@ from sts_eval.stats.bootstrap import MIN_CLUSTERS, Resampled, resample
 from sts_eval.stats.proportions import Bounds
 from sts_eval.stats.sample import generator, make_sample
 from sts_eval.stats.summary import estimate_sample
+from sts_eval.targets import parse_spec
+from sts_eval.targets.repeater import CodecTarget
 from sts_eval.trace import load_trace
 from sts_eval.units import seconds_to_samples
 
@@ -76,8 +78,8 @@ def pool_items(items: Sequence[PoolItem], context: PoolContext) -> Pooled:
 def tokenizer_of(block: Any, context: PoolContext) -> Tokenizer:
     """The block's codec, else the target's if it is one, else the reference. Raises TargetError."""
     named = getattr(block, "codec", None)
-    if named is None and context.target.get("name") == "codec":
-        named = str(context.target["codec"])
+    if named is None and context.target.get("name") == CodecTarget.name:
+        named = parse_spec(str(context.target["spec"]))[1].get("name")
     return load_tokenizer(named or "reference", block.codebooks, block.semantic)
 
 

@@ -56,6 +56,11 @@ TARGETS = Registry(
             "the duplex language model of this package: listens and talks at once",
         ),
         Entry(
+            "codec",
+            f"{_HERE}.repeater:CodecTarget",
+            "repeats every turn of the user as a codec keeps it",
+        ),
+        Entry(
             "process",
             f"{_HERE}.process:ProcessTarget",
             "any program that speaks the frame protocol on stdin/stdout",

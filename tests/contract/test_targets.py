@@ -24,6 +24,7 @@ SPECS = (
     "late:ms=160+echo",
     "never_yields+scripted_duplex",
     "cascade:endpoint_ms=300",
+    "codec",
     "process",
     "reference",
 )

@@ -143,7 +143,7 @@ def test_ids_are_safe_and_their_own():
 
 @needs_vocoder
 @pytest.mark.skipif(find_spec("transformers") is None, reason="extra [hf] is not installed")
-def test_a_codec_of_hugging_face_is_read(folder, tmp_path):
+def test_the_target_s_codec_is_read(folder, tmp_path):
     import torch
     import transformers
 
@@ -156,7 +156,7 @@ def test_a_codec_of_hugging_face_is_read(folder, tmp_path):
         if name.endswith(("embed", "embed_sum")):  # fresh codebooks are all zeros
             torch.nn.init.normal_(buffer)
     model.save_pretrained(tmp_path / "encodec")
-    other = start(write(tmp_path, codec=f'"hf:{tmp_path / "encodec"}"'), tmp_path)
+    other = start(write(tmp_path, target=f'"codec:name=hf:{tmp_path / "encodec"}"'), tmp_path)
     record = score_run(other, Progress(), judge_reports=False)
     assert record.failures == []
     (section,) = record.sections
