@@ -99,14 +99,11 @@ def mean_ratio(scores: FloatArray, calibration: Calibration, label: str = "the p
     if scores.size == 0 or not np.all(np.isfinite(scores)):
         raise AuditError(f"{label} gave a score that is not a number")
     rng = np.random.default_rng(0)
-    drawn = np.full(DRAWS, float(scores.mean()))
     rows = rng.integers(scores.shape[0], size=(DRAWS, scores.shape[0]))
-    if scores.ndim == 1:
-        drawn = scores[rows].mean(axis=1)
-    else:
+    drawn = scores[rows].mean(axis=1)  # [DRAWS], or [DRAWS, N] of which columns are drawn next
+    if scores.ndim == 2:
         columns = rng.integers(scores.shape[1], size=(DRAWS, scores.shape[1]))
-        for draw in range(DRAWS):
-            drawn[draw] = scores[np.ix_(rows[draw], columns[draw])].mean()
+        drawn = np.take_along_axis(drawn, columns, axis=1).mean(axis=1)
     ends = np.quantile(drawn, [0.025, 0.975])
     lo, value, hi = calibration.log10_lr([ends[0], float(scores.mean()), ends[1]]).tolist()
     lo, hi = min(lo, value), max(hi, value)

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 POLL_S = 0.5
-START_S = 180.0  # imports and models, on a busy machine
+START_S = 600.0  # imports and models, on a machine that has other things to do
 MOST_STARTS = 3
 
 
@@ -82,7 +82,7 @@ def run_pool(
                         if kind == "done" and item is not None:
                             on_done(item, value)
                 elif _late(slot, deadline_s):
-                    problem = f"no answer for {deadline_s:g} s"
+                    problem = f"no answer for {_limit_s(slot, deadline_s):g} s"
                 if problem:
                     slots.remove(slot)
                     _kill(slot)
@@ -108,8 +108,11 @@ def _start(start: Callable[[Any], Callable[[Any], Any]], config: Any) -> _Slot[A
 
 def _late(slot: _Slot[Any], deadline_s: float) -> bool:
     idle = slot.ready and slot.item is None
-    limit_s = deadline_s if slot.ready else START_S
-    return not idle and time.monotonic() - slot.since > limit_s
+    return not idle and time.monotonic() - slot.since > _limit_s(slot, deadline_s)
+
+
+def _limit_s(slot: _Slot[Any], deadline_s: float) -> float:
+    return deadline_s if slot.ready else START_S
 
 
 def _give(slot: _Slot[Any], item: Any) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import itertools
 import re
 
+import numpy as np
 import pytest
 
+from sts_eval.audit.calibration import fit
+from sts_eval.audit.case.parts import DRAWS, mean_ratio
 from sts_eval.audit.case.ratio import Ratio, reach_words, verbal
 from sts_eval.audit.case.records import DetectorFinding, Examination, Level, Likeness, Mark, Window
 from sts_eval.audit.case.verdicts import (
@@ -223,6 +226,21 @@ def test_no_verdict_says_that_it_is_so(origin: float, alike: float, status: Cons
 )
 def test_verbal_scale(value: float, words: str) -> None:
     assert words in verbal(ratio(value, 0.1), "A", "B")
+
+
+def test_the_interval_draws_the_pieces_of_both_recordings(rng: np.random.Generator) -> None:
+    """Against the bootstrap written out: rows and columns drawn anew in each round."""
+    known = fit(rng.normal(1, 0.5, 200), rng.normal(-1, 0.5, 200))
+    scores = rng.normal(0.1, 0.2, (3, 5))
+    draws = np.random.default_rng(0)
+    rows = draws.integers(3, size=(DRAWS, 3))
+    columns = draws.integers(5, size=(DRAWS, 5))
+    means = [scores[np.ix_(rows[d], columns[d])].mean() for d in range(DRAWS)]
+    ends = known.log10_lr([np.quantile(means, 0.025), scores.mean(), np.quantile(means, 0.975)])
+    found = mean_ratio(scores, known)
+    assert (found.lo, found.value, found.hi) == pytest.approx(ends.tolist(), abs=6e-4)
+    alone = mean_ratio(scores[:1, 0], known)
+    assert alone.lo == alone.value == alone.hi  # one piece says nothing about others
 
 
 def test_what_a_detector_can_decide_is_said() -> None:
