@@ -8,14 +8,16 @@ Origin (synthetic or natural), by each detector's ratio:
 
 Likeness, among everybody enrolled (an open set):
     resembles            log10 LR of the best one at least `least_likeness`, its interval above 0
-    none of the enrolled even the best one is rather somebody else
+    none of the enrolled even the best one is decisively somebody else
     undecided, not assessed
 A search among N people finds N times as many coincidences as one comparison, so `least_likeness` is
 10 or N to one, whichever is more. Others whose score is within a factor of ten of the best one's
 ratio are named along with it, and must have consented as well.
 
-Where the origin is not known the table is asked twice, for synthetic and for natural, and what both
-give is the verdict. So speech that resembles somebody who has consented is clear either way.
+What is not known matters only where it makes a difference: the table is asked for each answer that
+is open, and what all give is the verdict. So speech that resembles somebody who has consented is
+clear whatever its origin, and synthetic speech is a finding when nobody that it may resemble (who
+is not decisively somebody else) has consented.
 
 Marks stand beside the table: a generative watermark or manifest makes a finding of a recording that
 was not called synthetic. That none was found is never evidence of a human.
@@ -43,19 +45,20 @@ CHANCE = 0.01
 
 
 def level_of(origin: str, likeness: str, consent: str) -> Level:
-    """The decision table; `consent` is "" unless the likeness is "resembles"."""
+    """The decision table.
+
+    consent: of those it resembles, or may resemble where that is undecided; "" for nobody.
+    """
     if origin in (UNDECIDED, NOT_ASSESSED):
         either = {level_of(each, likeness, consent) for each in (SYNTHETIC, NATURAL)}
         return either.pop() if len(either) == 1 else Level.INCONCLUSIVE
     if origin == NATURAL:
         return Level.CLEAR
-    if likeness == UNDECIDED:
+    if likeness == RESEMBLES and consent == ConsentStatus.CONSENTED:
+        return Level.CLEAR
+    if likeness == UNDECIDED and consent in (ConsentStatus.CONSENTED, ""):
         return Level.INCONCLUSIVE
-    if likeness == RESEMBLES:
-        if consent == ConsentStatus.CONSENTED:
-            return Level.CLEAR
-        return Level.INCONCLUSIVE if consent == MIXED else Level.FINDING
-    return Level.FINDING
+    return Level.INCONCLUSIVE if consent == MIXED else Level.FINDING
 
 
 def origin_of(detectors: Sequence[DetectorFinding]) -> str:
@@ -95,7 +98,10 @@ def least_likeness(people: int) -> float:
 
 
 def likeness_of(likenesses: Sequence[Likeness], margin: float) -> tuple[str, tuple[str, ...]]:
-    """(state, subjects it may be). margin: difference of scores that is worth a ratio of ten."""
+    """(state, subjects it resembles, or may resemble where that is undecided).
+
+    margin: difference of scores that is worth a ratio of ten.
+    """
     if not likenesses:
         return NOT_ASSESSED, ()
     best = max(likenesses, key=lambda each: each.score)
@@ -108,9 +114,8 @@ def likeness_of(likenesses: Sequence[Likeness], margin: float) -> tuple[str, tup
         ]
         named.sort(key=lambda each: -each.score)
         return RESEMBLES, tuple(each.subject for each in named)
-    if best.ratio.value < 0 and best.ratio.hi < least:
-        return NOBODY, ()
-    return UNDECIDED, ()
+    open_ones = tuple(each.subject for each in likenesses if not (-each.ratio).decisive())
+    return (UNDECIDED, open_ones) if open_ones else (NOBODY, ())
 
 
 def judge(
@@ -128,7 +133,7 @@ def judge(
     """
     origin = NOT_ASSESSED if outside else origin_of(found.detectors)
     likeness, subjects = (NOT_ASSESSED, ()) if outside else likeness_of(found.likenesses, margin)
-    asked = likeness == RESEMBLES and origin != NATURAL
+    asked = bool(subjects) and origin != NATURAL
     statuses = {str(consents[each].status) for each in subjects} if asked else set()
     consent = statuses.pop() if len(statuses) == 1 else _worst(statuses)
     level = level_of(origin, likeness, consent)
@@ -136,6 +141,9 @@ def judge(
     generative = [mark for mark in marks if mark.generative]
     if generative and origin not in (SYNTHETIC, PARTLY):
         level = Level.FINDING
+    either_way = _either_way(level, origin, likeness) if not generative else []
+    if likeness == UNDECIDED:  # who it only may be is not named, nor is told of a consent
+        subjects, consent, asked = (), "", False
     people = " and ".join(names.get(each, each) for each in subjects)
     headline = _headline(origin, likeness, consent, people, outside=bool(outside))
     if marks:
@@ -143,8 +151,7 @@ def judge(
     reasons = [f"outside validated conditions: {each}" for each in outside]
     if not outside:
         reasons += _evidence(found, subjects, names)
-    if level == Level.CLEAR and origin not in (SYNTHETIC, PARTLY, NATURAL):
-        reasons.append("clear either way: synthetic with this consent, or natural")
+    reasons += either_way
     if asked:
         for each in subjects:
             reasons += [f"{names.get(each, each)}: {line}" for line in consents[each].reasons]
@@ -158,6 +165,15 @@ def judge(
         subjects=subjects,
         consent=consent,
     )
+
+
+def _either_way(level: Level, origin: str, likeness: str) -> list[str]:
+    """Why a question that is open made no difference, if one is and did not."""
+    if level == Level.CLEAR and origin in (UNDECIDED, NOT_ASSESSED):
+        return ["clear either way: synthetic with this consent, or natural"]
+    if level == Level.FINDING and likeness == UNDECIDED:
+        return ["a finding either way: nobody that it may resemble has consented"]
+    return []
 
 
 def _worst(statuses: set[str]) -> str:

@@ -39,7 +39,9 @@ def expected(origin: str, likeness: str, consent: str) -> Level:
         return C if (likeness, consent) == ("resembles", "consented") else I
     if likeness == "resembles":
         return RESEMBLES[STATUSES.index(consent)] if consent else F
-    return I if likeness == "undecided" else F
+    if likeness == "undecided":  # of those it may be, somebody may have consented
+        return F if consent in ("revoked", "expired", "out of scope", "none") else I
+    return I if consent == "not all" else F
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,8 @@ def likeness(subject: str, score: float, value: float) -> Likeness:
         ([likeness("a", 0.9, 1.5), likeness("b", 0.5, -1.5)], "resembles", ("a",)),
         ([likeness("a", 0.9, 1.5), likeness("b", 0.88, 1.5)], "resembles", ("a", "b")),
         ([likeness("a", 0.9, 1.5), likeness("b", 0.8, 1.4)], "resembles", ("a",)),
-        ([likeness("a", 0.7, 0.5)], "undecided", ()),
+        ([likeness("a", 0.7, 0.5)], "undecided", ("a",)),
+        ([likeness("a", 0.6, -0.5), likeness("b", 0.3, -1.5)], "undecided", ("a",)),
         ([likeness("a", 0.4, -1.0), likeness("b", 0.3, -1.5)], "none of the enrolled", ()),
     ],
 )
@@ -176,6 +179,20 @@ def test_consent_makes_the_origin_irrelevant_and_its_lack_does_not() -> None:
         marks=(Mark(reader="perth", state="present", generative=True),),
     )
     assert verdict_of(marked, a=ConsentStatus.CONSENTED).level == Level.FINDING
+
+
+def test_an_open_likeness_is_a_finding_when_nobody_it_may_be_has_consented() -> None:
+    open_to_two = (likeness("a", 0.7, 0.5), likeness("b", 0.6, -0.5), likeness("c", 0.1, -1.5))
+    found = examined(finding(1.5), likenesses=open_to_two)
+    none, yes = ConsentStatus.NONE, ConsentStatus.CONSENTED
+    verdict = verdict_of(found, a=none, b=ConsentStatus.REVOKED, c=yes)
+    assert (verdict.level, verdict.subjects, verdict.consent) == (Level.FINDING, (), "")
+    assert "a finding either way: nobody that it may resemble has consented" in verdict.reasons
+    for a, b in ((yes, none), (none, yes), (yes, yes)):
+        verdict = verdict_of(found, a=a, b=b, c=none)
+        assert (verdict.level, verdict.consent) == (Level.INCONCLUSIVE, "")
+    undecided = examined(finding(0.2), likenesses=open_to_two)
+    assert verdict_of(undecided, a=none, b=none, c=none).level == Level.INCONCLUSIVE
 
 
 def test_outside_the_validated_conditions_nothing_is_said() -> None:
