@@ -15,7 +15,6 @@ from sts_core.lm.config import LMConfig
 from sts_core.lm.model import DuplexLM
 from sts_core.lm.text import TextTokenizer
 from sts_core.lm.weights import save_lm
-from sts_core.skills.takes import SKILLS
 from sts_core.units import FRAME_SAMPLES
 
 
@@ -107,7 +106,3 @@ def test_skills_prints_the_lines_of_a_skill(weights):
     measured = {row["measure"]: row for row in rows if row["value"] is not None}
     assert set(measured) == {"false_starts"}
     assert measured["false_starts"]["n"] == 1
-
-
-def test_the_skills_of_the_command_are_those_there_are():
-    assert set(cli_talk.SKILLS) == set(SKILLS)
