@@ -334,3 +334,7 @@ def _tell(record: Any, folder: Path, form: str, summary: Path | None) -> None:
         return
     console_table(record)
     click.echo(f"\nreport: {folder / 'report.html'}")
+
+
+if __name__ == "__main__":
+    main()

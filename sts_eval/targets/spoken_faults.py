@@ -109,7 +109,7 @@ class Misspeaks(SpokenFault):
 
     fault = "misspeaks"
 
-    def __init__(self, inner: Target, share: float = 0.3) -> None:
+    def __init__(self, inner: Target, share: float = 0.5) -> None:
         super().__init__(inner)
         if not 0 < share <= 1:
             raise TargetError("misspeaks: share must be above 0 and at most 1")

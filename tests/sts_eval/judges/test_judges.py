@@ -183,7 +183,7 @@ def test_calibration_counts_wrong_words(
 
 def test_a_judge_that_cannot_run_is_reported_with_the_reason(own_cache: Path) -> None:
     asr, vad = "no_such_judge", "no_such_vad"
-    for report in calibration.judge_reports(asr, vad):
-        assert report.note.startswith("not measured: unknown judge")
+    for name, report in zip((vad, asr), calibration.judge_reports(asr, vad), strict=True):
+        assert report.note.startswith(f"not measured: {name}: unknown judge")
         assert report.errors == []
     assert [r.role for r in calibration.judge_reports("none", vad)] == ["where speech is (VAD)"]
