@@ -29,6 +29,8 @@ from sts_eval.trace import write_text_atomic
 
 SCHEMA: Final = "sts-eval/baseline/1"
 _LINE_WIDTH = 160
+MOST_VALUES: Final = 32
+"""A metric with more values in one scenario than this keeps its estimates only."""
 
 
 class BaselineMismatch(Exception):
@@ -179,7 +181,12 @@ def _values(record: RunRecord) -> dict[str, dict[str, list[float | ConditionedVa
         if extra:
             entry = ConditionedValue.model_validate({**extra, "value": item.value})
         values.setdefault(item.metric, {}).setdefault(item.scenario_id, []).append(entry)
-    return values
+    # A metric of every frame is not compared scenario by scenario, and would be most of the file.
+    return {
+        metric: found
+        for metric, found in values.items()
+        if max(map(len, found.values())) <= MOST_VALUES
+    }
 
 
 def _replaced(file: Path, record: RunRecord, estimates: tuple[BaselineEstimate, ...]) -> Replaced:

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from sts_eval.baseline import accept, baseline_observations, load_baseline, save_baseline
+from sts_eval.baseline import (
+    MOST_VALUES,
+    accept,
+    baseline_observations,
+    load_baseline,
+    save_baseline,
+)
 from sts_eval.observation import Observation, Outcome, Status, Verdict
 from sts_eval.record import RecordError, RunRecord
 
@@ -54,6 +60,19 @@ def test_values_come_back_as_observations(make_record: MakeRecord) -> None:
         ("s002", 9.0, {"n": "2", "stage": "asr"}),
     ]
     assert baseline_observations(baseline, record, "other_ms") == []
+
+
+def test_a_metric_of_every_frame_keeps_its_estimates_only(make_record: MakeRecord) -> None:
+    record = make_record({"delay_ms": DELAYS})
+    frame = Observation(
+        metric="delay_ms", scenario_id="s001", status=Status.MEASURED, value=9.0, slices={}
+    )
+    record.observations += [frame] * (MOST_VALUES - 1)
+    assert len(accept(record)["values"]["delay_ms"]["s001"]) == MOST_VALUES
+    record.observations.append(frame)
+    baseline = accept(record)
+    assert "delay_ms" not in baseline["values"]
+    assert baseline["estimates"]
 
 
 def test_replacing_records_what_moved(make_record: MakeRecord, tmp_path: Path) -> None:
