@@ -56,7 +56,7 @@ def train_detector(
     the result as `weights:RUN/detector.safetensors`; tests/benchmarks/countermeasure.py measures.
 
     How far its likelihood ratios go depends on the number of genuine voices: to decide that speech
-    is synthetic takes at least nine.
+    is synthetic takes at least ten.
     """
     from sts_eval.audit.fold_scores import FoldScores
     from sts_eval.audit.train_detector import TrainOptions, save_detector, train

@@ -3,7 +3,7 @@
 For each fold (`sts_eval.audit.folds`) a detector is trained anew without the test side's voices and
 without the attack family that is held out; a clip's score is the mean over the folds it was tested
 in. So the calibration holds for unknown voices and unknown attacks, and its limits for so many
-voices as there were: with fewer than nine genuine ones no ratio for synthetic speech reaches ten.
+voices as there were: with fewer than ten genuine ones no ratio for synthetic speech reaches ten.
 """
 
 from __future__ import annotations
