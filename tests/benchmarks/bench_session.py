@@ -138,7 +138,7 @@ def moshi_step(config: LMConfig) -> Callable[[], object]:
         depformer_pos_emb="none",
         depformer_num_heads=config.depth_heads,
         depformer_num_layers=config.depth_layers,
-        depformer_context=config.codebooks,
+        depformer_weights_per_step=True,
         depformer_gating="silu",
         context=config.window_frames,
         causal=True,
