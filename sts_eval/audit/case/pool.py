@@ -73,7 +73,7 @@ def run_pool(
                     try:
                         kind, value = slot.link.recv()
                     except (EOFError, OSError):
-                        slot.process.join(timeout=5)
+                        slot.process.join(timeout=60)
                         problem = f"the worker ended (exit code {slot.process.exitcode})"
                     else:
                         if kind == "unusable":
