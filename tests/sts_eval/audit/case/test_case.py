@@ -179,7 +179,11 @@ def test_resume_does_what_is_missing(folder: Path, tmp_path: Path) -> None:
     assert command("run", "--resume", out, "--language", "en").exit_code == 2
 
 
-def test_a_crash_in_a_worker_costs_one_row(folder: Path, tmp_path: Path) -> None:
+def test_a_crash_in_a_worker_costs_one_row(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # pytest alone puts the repository on the path of this process; a worker gets its own
+    monkeypatch.syspath_prepend(Path(__file__).parents[4])
     samples, rate = soundfile.read(folder / "af_nova.wav")
     soundfile.write(folder / "killer.wav", samples / np.max(np.abs(samples)), rate)
     out = tmp_path / "out"
