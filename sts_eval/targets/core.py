@@ -3,7 +3,7 @@
     reference   reference:temperature=0.8,voice=hibari:heart   reference:weights=my.safetensors
 
 Torch is imported with the first session or codec, so that a suite without them never loads it; the
-recogniser, `moonshine_model`, needs numpy and onnxruntime only.
+recogniser, `moonshine_model`, and the VAD, `silero_model`, need numpy and onnxruntime only.
 
 Stages are reported per frame, as events of the trace: `stage.encode` (codec and student),
 `stage.temporal`, `stage.depth`, `stage.decode`.
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from sts_core.asr import moonshine as moonshine_model
+from sts_core.asr import vad as silero_model
 from sts_eval.target import (
     Emission,
     MissingDependencyError,
@@ -40,6 +41,7 @@ __all__ = [
     "moonshine_model",
     "renditions",
     "semantic_codebooks",
+    "silero_model",
     "tone_replies",
     "tones",
 ]
@@ -78,13 +80,7 @@ def apply_tone(
 
     Raises MissingDependencyError when the vocoder is not installed, ValueError on another tone.
     """
-    from sts_core.data.prosody import MissingVocoderError
-    from sts_core.data.prosody import apply_tone as transform
-
-    try:
-        return np.asarray(transform(audio, tone, rng, strength), np.float32)
-    except MissingVocoderError as error:
-        raise MissingDependencyError(str(error)) from error
+    return renditions(audio, [tone], rng, strength)[0]
 
 
 def tone_replies() -> dict[str, list[str]]:
