@@ -9,9 +9,15 @@ from typing import Any, Final
 import click
 
 from sts_eval.audit import DEFAULT_DETECTOR
+from sts_eval.audit.command_parts import (
+    FOLDER,
+    MAX_SECONDS,
+    RESUME,
+    default_out,
+    refuse_beside_resume,
+)
 from sts_eval.audit.dataset.command import dataset
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DATE = click.DateTime(["%Y-%m-%d"])
 _SCOPES = click.Choice(["synthesis", "conversion", "training", "evaluation"])
@@ -35,9 +41,9 @@ _WORKERS = click.option(
 @click.argument("recordings", required=False, type=click.Path(path_type=Path))
 @_REGISTRY
 @click.option(
-    "--out", type=_FOLDER, help="Folder of the report; the default is reports/audit/<name>-<time>."
+    "--out", type=FOLDER, help="Folder of the report; the default is reports/audit/<name>-<time>."
 )
-@click.option("--resume", type=_FOLDER, help="Continue an audit that was cut off, in this folder.")
+@RESUME
 @click.option(
     "--detector",
     "detectors",
@@ -58,13 +64,7 @@ _WORKERS = click.option(
 @click.option(
     "--context", type=_FILE, help="CSV with these for each file: file,scope,purpose,date,language."
 )
-@click.option(
-    "--max-seconds",
-    type=click.FloatRange(1, 4 * 3600),
-    default=3600.0,
-    show_default=True,
-    help="Longer recordings are not examined.",
-)
+@MAX_SECONDS
 @click.option(
     "--no-evidence", is_flag=True, help="Write no spectrograms and listening copies (faster)."
 )
@@ -88,10 +88,7 @@ def run(ctx: click.Context, recordings: Path | None, resume: Path | None, **give
     from sts_eval.progress import progress_bar
 
     if resume is not None:
-        changed = ctx.get_parameter_source
-        given_too = [name for name in given if name != "workers" and _set(changed(name))]
-        if recordings is not None or given_too:
-            raise click.UsageError("--resume continues an audit as it was: give no other settings")
+        refuse_beside_resume(ctx, recordings, given)
         out, log = resume, resume_case(resume)
     else:
         if recordings is None:
@@ -100,7 +97,7 @@ def run(ctx: click.Context, recordings: Path | None, resume: Path | None, **give
         self_check(settings)
         for line in settings.reaches:
             click.echo(f"note: {line}")
-        out = given["out"] or _default_out(recordings)
+        out = given["out"] or default_out(recordings, "recordings", 80)
         log = open_case(settings, out)
     with log:
         with progress_bar(quiet=False) as progress:
@@ -109,10 +106,6 @@ def run(ctx: click.Context, recordings: Path | None, resume: Path | None, **give
         code = write_outputs(case, rows, log, out)
         _tell(rows, out, log.head)
     ctx.exit(code)
-
-
-def _set(source: Any) -> bool:
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _settings(recordings: Path, **given: Any) -> Any:
@@ -161,14 +154,6 @@ def _settings(recordings: Path, **given: Any) -> Any:
         max_seconds=given["max_seconds"],
         evidence=not given["no_evidence"],
     )
-
-
-def _default_out(recordings: Path) -> Path:
-    from sts_eval.audit.case.inventory import shown_name
-
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-    name = shown_name(recordings.resolve().name).replace("\\", "") or "recordings"
-    return Path("reports") / "audit" / f"{name[:80]}-{now}"
 
 
 def _tell(rows: list[Any], out: Path, head: str) -> None:
@@ -228,7 +213,7 @@ def forget(name: str, registry: Path) -> None:
 
 
 @click.command()
-@click.argument("report", type=_FOLDER)
+@click.argument("report", type=FOLDER)
 @click.option("--recordings", type=click.Path(path_type=Path), help="Where they lie now, if moved.")
 @click.option("--no-recordings", is_flag=True, help="Check the report alone.")
 @click.option("--head", default="", help="The head of the log as it was noted elsewhere.")

@@ -9,22 +9,21 @@ examines what is missing and goes on; judging reads the log alone.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from sts_eval.audit import AuditError
-from sts_eval.audit.case import pool
-from sts_eval.audit.case.custody import CustodyLog, LogEntry
+from sts_eval.audit.case.custody import CustodyLog, LogEntry, plan_in
 from sts_eval.audit.case.examine import ExamineConfig, start
 from sts_eval.audit.case.inventory import InventoryEntry, take_inventory
 from sts_eval.audit.case.parts import load_encoder
+from sts_eval.audit.case.pool import run_pool
 from sts_eval.audit.case.records import Examination
 from sts_eval.audit.case.settings import Settings
-from sts_eval.audit.voices.enrolment import EnrolmentError, Vectors, load_vectors
-from sts_eval.audit.voices.schema import VoiceRegistry, load_registry
+from sts_eval.audit.voices.enrolment import load_all_vectors
+from sts_eval.audit.voices.schema import VoiceRegistry, load_registry, registry_as_it_was
 from sts_eval.runner import Progress
 
 LOG_NAME: Final = "custody.jsonl"
@@ -85,7 +84,8 @@ def resume_case(out: Path) -> CustodyLog:
 def examine_all(log: CustodyLog, out: Path, workers: int | None, progress: Progress) -> Case:
     """Examine what the log does not have yet, and append it as it comes."""
     settings = settings_of(log.entries)
-    enrolled, missing = _enrolled(settings)
+    registry = load_registry(Path(settings.registry)) if settings.registry else None
+    enrolled, missing = load_all_vectors(registry, settings.encoder_label, settings.day)
     if not any(each.event == "registry" for each in log.entries):
         log.append("registry", {"compared": sorted(enrolled), "not_compared": missing})
     case = read_case(log.entries)
@@ -114,40 +114,13 @@ def examine_all(log: CustodyLog, out: Path, workers: int | None, progress: Progr
         log.append("recording", found.model_dump(mode="json"))
         progress.step(entry.shown)
 
-    try:
-        pool.run_pool(
-            start,
-            config,
-            todo,
-            workers=(os.cpu_count() or 1) if workers is None else workers,
-            deadline_s=DEADLINE_S,
-            on_done=on_done,
-        )
-    except pool.PoolError as error:
-        raise AuditError(str(error)) from error
+    run_pool(start, config, todo, workers=workers, deadline_s=DEADLINE_S, on_done=on_done)
     return read_case(log.entries)
-
-
-def _enrolled(settings: Settings) -> tuple[dict[str, Vectors], dict[str, str]]:
-    """Embeddings by subject, and why others have none that can be used."""
-    if settings.registry is None:
-        return {}, {}
-    registry = load_registry(Path(settings.registry))
-    found, missing = {}, {}
-    for subject in registry.subjects:
-        try:
-            found[subject] = load_vectors(registry, subject, settings.encoder_label, settings.day)
-        except EnrolmentError as error:
-            missing[subject] = str(error)
-    return found, missing
 
 
 def settings_of(entries: list[LogEntry]) -> Settings:
     """The settings in the first line of a log. Raises AuditError."""
-    try:
-        return Settings.model_validate(entries[0].data)
-    except (ValueError, IndexError) as error:
-        raise AuditError(f"the log holds no plan of this version: {error}") from error
+    return plan_in(entries, Settings)
 
 
 def read_case(entries: list[LogEntry]) -> Case:
@@ -172,12 +145,7 @@ def read_case(entries: list[LogEntry]) -> Case:
 
 def open_registry(settings: Settings) -> VoiceRegistry | None:
     """The registry of a case, unchanged. Raises AuditError, SuiteErrors."""
-    if settings.registry is None:
-        return None
-    registry = load_registry(Path(settings.registry))
-    if registry.sha256 != settings.registry_sha256:
-        raise AuditError(f"{settings.registry} has changed since the audit began")
-    return registry
+    return registry_as_it_was(settings.registry, settings.registry_sha256)
 
 
 def encoder_facts(name: str) -> tuple[str, float]:

@@ -19,13 +19,17 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel
 
 from sts_eval.audit import AuditError
 
+Plan = TypeVar("Plan", bound=BaseModel)
 START = "0" * 64
 _KEYS = {"seq", "at", "event", "data", "prev", "hash"}
 
@@ -44,6 +48,14 @@ class LogEntry:
 
 class LogError(AuditError):
     """A log that cannot be used: the message names the file and the line."""
+
+
+def plan_in(entries: Sequence[LogEntry], model: type[Plan]) -> Plan:
+    """The plan in the first line of a log. Raises AuditError."""
+    try:
+        return model.model_validate(entries[0].data)
+    except (ValueError, IndexError) as error:
+        raise AuditError(f"the log holds no plan of this version: {error}") from error
 
 
 class CustodyLog:

@@ -15,7 +15,7 @@ from sts_eval.audit.case.rows import Row
 from sts_eval.audit.case.verdicts import least_likeness, numbers
 from sts_eval.report.page import render
 
-_ICONS = {
+ICONS = {
     Level.FINDING: "fail",
     Level.UNEXAMINED: "error",
     Level.INCONCLUSIVE: "inconclusive",
@@ -30,7 +30,7 @@ def build_page(case: Case, rows: list[Row], head: str) -> str:
     # The rows that need a person come first; within a level, in the order of the folder.
     ordered = sorted(rows, key=lambda row: _ORDER.index(row.verdict.level))
     levels = [
-        (str(level), _ICONS[level], count)
+        (str(level), ICONS[level], count)
         for level in Level
         if (count := sum(row.verdict.level == level for row in rows))
     ]
@@ -66,7 +66,7 @@ def _view(row: Row) -> dict[str, Any]:
         "shown": row.shown,
         "level": str(verdict.level),
         "rank": _ORDER.index(verdict.level),
-        "icon": _ICONS[verdict.level],
+        "icon": ICONS[verdict.level],
         "headline": verdict.headline,
         "synthetic": None if synthetic is None else synthetic.value,
         "synthetic_words": "" if synthetic is None else _short(synthetic.value),

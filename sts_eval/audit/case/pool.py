@@ -9,6 +9,7 @@ killed, the workers see their pipe close and end.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +18,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
+from sts_eval.audit import AuditError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 POLL_S = 0.5
@@ -24,7 +27,7 @@ START_S = 600.0  # imports and models, on a machine that has other things to do
 MOST_STARTS = 3
 
 
-class PoolError(Exception):
+class PoolError(AuditError):
     """The workers cannot even start; the message is what the first one said."""
 
 
@@ -42,15 +45,17 @@ def run_pool(
     config: Any,
     items: Sequence[Item],
     *,
-    workers: int,
+    workers: int | None,
     deadline_s: float,
     on_done: Callable[[Item, Result | str], None],
 ) -> None:
     """Do every item; `on_done` gets the result, or in words why there is none.
 
     start: a module-level function that loads what is needed and returns the function that does one
-    item. Raises PoolError when it raises. workers: 0 works in this very process, unprotected.
+    item. Raises PoolError when it raises. workers: None for one on each core; 0 works in this very
+    process, unprotected.
     """
+    workers = (os.cpu_count() or 1) if workers is None else workers
     if workers == 0:
         do = start(config)
         for each in items:

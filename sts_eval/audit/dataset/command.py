@@ -8,21 +8,27 @@ from typing import Any
 
 import click
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+from sts_eval.audit.command_parts import (
+    FOLDER,
+    MAX_SECONDS,
+    RESUME,
+    default_out,
+    refuse_beside_resume,
+)
 
 
 @click.command()
-@click.argument("folder", required=False, type=_FOLDER)
+@click.argument("folder", required=False, type=FOLDER)
 @click.option(
     "--registry",
     type=click.Path(path_type=Path, dir_okay=False),
     help="voices.yaml: people and their consents; without it no consent can be checked.",
 )
 @click.option(
-    "--evaluation", type=_FOLDER, help="The evaluation set; default: the packaged stimuli."
+    "--evaluation", type=FOLDER, help="The evaluation set; default: the packaged stimuli."
 )
-@click.option("--out", type=_FOLDER, help="Folder of the report; default: reports/audit/...")
-@click.option("--resume", type=_FOLDER, help="Continue an audit that was cut off, in this folder.")
+@click.option("--out", type=FOLDER, help="Folder of the report; default: reports/audit/...")
+@RESUME
 @click.option("--encoder", default="dvector", show_default=True, help="Or python:MOD:FACTORY.")
 @click.option("--purpose", default="", help="What will be trained, as consents name it.")
 @click.option(
@@ -34,13 +40,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     type=click.Choice(["consent", "voices"]),
     help="Do not look at this; the report says so. May be repeated.",
 )
-@click.option(
-    "--max-seconds",
-    type=click.FloatRange(1, 4 * 3600),
-    default=3600.0,
-    show_default=True,
-    help="Longer recordings are not examined.",
-)
+@MAX_SECONDS
 @click.option(
     "--workers", type=click.IntRange(0, 256), help="Processes; default: one for each core."
 )
@@ -60,20 +60,13 @@ def dataset(
     from sts_eval.progress import progress_bar
 
     if resume is not None:
-        source = ctx.get_parameter_source
-        given_too = [
-            name
-            for name in given
-            if name != "workers" and getattr(source(name), "name", "") == "COMMANDLINE"
-        ]
-        if folder is not None or given_too:
-            raise click.UsageError("--resume continues an audit as it was: give no other settings")
+        refuse_beside_resume(ctx, folder, given)
         out, log = resume, resume_dataset(resume)
     else:
         if folder is None:
             raise click.UsageError("name the folder of the training set")
         settings = _settings(folder, **given)
-        out = given["out"] or _default_out(folder)
+        out = given["out"] or default_out(folder, "set", 70, "-dataset")
         log = open_dataset(
             lambda manifest: settings.model_copy(update={"manifest_sha256": manifest.sha256}),
             folder,
@@ -130,11 +123,3 @@ def _settings(folder: Path, **given: Any) -> Any:
         limits=Limits(),
         max_seconds=given["max_seconds"],
     )
-
-
-def _default_out(folder: Path) -> Path:
-    from sts_eval.audit.case.inventory import shown_name
-
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-    name = shown_name(folder.resolve().name).replace("\\", "") or "set"
-    return Path("reports") / "audit" / f"{name[:70]}-dataset-{now}"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -22,15 +21,15 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from sts_eval.audit import AuditError
-from sts_eval.audit.case import pool
 from sts_eval.audit.case.case import DEADLINE_S, SEALED
 from sts_eval.audit.case.condition import Limits
-from sts_eval.audit.case.custody import CustodyLog, LogEntry
+from sts_eval.audit.case.custody import CustodyLog, LogEntry, plan_in
 from sts_eval.audit.case.inventory import InventoryEntry, shown_name, take_inventory
+from sts_eval.audit.case.pool import run_pool
 from sts_eval.audit.dataset.listen import Heard, Job, ListenConfig, print_file, start
 from sts_eval.audit.dataset.manifest import Manifest, read_manifests
-from sts_eval.audit.voices.enrolment import EnrolmentError, Vectors, load_vectors
-from sts_eval.audit.voices.schema import VoiceRegistry, load_registry
+from sts_eval.audit.voices.enrolment import Vectors, load_all_vectors
+from sts_eval.audit.voices.schema import VoiceRegistry, registry_as_it_was
 from sts_eval.runner import Progress
 from sts_eval.stimuli import QUESTIONS, Stimuli
 
@@ -137,14 +136,14 @@ def finish(log: CustodyLog, out: Path, files: Sequence[str], code: int) -> None:
 
 def hear_all(log: CustodyLog, out: Path, workers: int | None, progress: Progress) -> Dataset:
     """Hear what the log does not have yet. Raises AuditError, SuiteErrors."""
-    settings = _settings_of(log.entries)
+    settings = plan_in(log.entries, DatasetSettings)
     listed = next(each for each in log.entries if each.event == "inventory").data["entries"]
     inventory = [InventoryEntry.model_validate(each) for each in listed]
     root = Path(settings.folder)
     manifest = read_manifests(root, inventory)
     if manifest.sha256 != settings.manifest_sha256:
         raise AuditError("the manifest has changed since the audit began: start it anew")
-    registry = open_registry(settings)
+    registry = registry_as_it_was(settings.registry, settings.registry_sha256)
     work = out / WORK_NAME
     voices = bool(settings.encoder)
 
@@ -166,13 +165,7 @@ def hear_all(log: CustodyLog, out: Path, workers: int | None, progress: Progress
             work.resolve(), settings.encoder, references, settings.limits, settings.max_seconds
         )
         progress.begin(what, len(jobs))
-        count = (os.cpu_count() or 1) if workers is None else workers
-        try:
-            pool.run_pool(
-                start, config, jobs, workers=count, deadline_s=DEADLINE_S, on_done=on_done
-            )
-        except pool.PoolError as error:
-            raise AuditError(str(error)) from error
+        run_pool(start, config, jobs, workers=workers, deadline_s=DEADLINE_S, on_done=on_done)
         return found
 
     items = evaluation_items(settings.evaluation)
@@ -236,37 +229,16 @@ def evaluation_items(folder: str | None) -> list[EvaluationItem]:
     return found
 
 
-def open_registry(settings: DatasetSettings) -> VoiceRegistry | None:
-    """The registry of the plan, unchanged. Raises AuditError, SuiteErrors."""
-    if settings.registry is None:
-        return None
-    registry = load_registry(Path(settings.registry))
-    if registry.sha256 != settings.registry_sha256:
-        raise AuditError(f"{settings.registry} has changed since the audit began: start it anew")
-    return registry
-
-
-def _settings_of(entries: Sequence[LogEntry]) -> DatasetSettings:
-    try:
-        return DatasetSettings.model_validate(entries[0].data)
-    except (ValueError, IndexError) as error:
-        raise AuditError(f"the log holds no plan of this version: {error}") from error
-
-
 def _enrolled(
     settings: DatasetSettings, registry: VoiceRegistry | None
 ) -> tuple[dict[str, Vectors], dict[str, str]]:
-    found: dict[str, Vectors] = {}
-    missing: dict[str, str] = {}
-    if registry is None or not settings.encoder:
-        return found, missing
-    for subject in registry.subjects:
-        try:
-            vectors = load_vectors(registry, subject, settings.encoder_label, settings.day)
-            found[ENROLLED + subject] = vectors
-        except EnrolmentError as error:
-            missing[ENROLLED + subject] = str(error)
-    return found, missing
+    if not settings.encoder:
+        return {}, {}
+    found, missing = load_all_vectors(registry, settings.encoder_label, settings.day)
+    return (
+        {ENROLLED + subject: vectors for subject, vectors in found.items()},
+        {ENROLLED + subject: reason for subject, reason in missing.items()},
+    )
 
 
 def _same_evaluation(

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from sts_eval.audit.case.inventory import shown_name
 from sts_eval.audit.case.outputs import safe_cell
+from sts_eval.audit.case.page import ICONS
 from sts_eval.audit.case.records import Level
 from sts_eval.audit.dataset.copies import MIN_SHARE, MIN_VOTES
 from sts_eval.audit.dataset.judge import LEAST_WORDS, FileRow, Issue, Judgement
@@ -25,13 +26,6 @@ JSON_NAME: Final = "dataset.json"
 CSV_NAME: Final = "dataset.csv"
 HTML_NAME: Final = "report.html"
 FILES: Final = (JSON_NAME, CSV_NAME, HTML_NAME)
-_ICONS = {
-    Level.FINDING: "fail",
-    Level.UNEXAMINED: "error",
-    Level.INCONCLUSIVE: "inconclusive",
-    Level.CLEAR: "pass",
-    Level.SKIPPED: "none",
-}
 _SHOWN = 30
 
 
@@ -144,12 +138,12 @@ def to_html(data: Dataset, judged: Judgement) -> str:
         "data": data,
         "opened": data.opened,
         "settings": data.settings,
-        "levels": [(str(x), _ICONS[x], levels[x]) for x in Level if x in levels],
+        "levels": [(str(x), ICONS[x], levels[x]) for x in Level if x in levels],
         "issues": [
-            {"icon": _ICONS[each.level], "level": str(each.level), **_issue(each, names)}
+            {"icon": ICONS[each.level], "level": str(each.level), **_issue(each, names)}
             for each in judged.issues
         ],
-        "rows": [{"icon": _ICONS[row.level], "row": row} for row in judged.rows],
+        "rows": [{"icon": ICONS[row.level], "row": row} for row in judged.rows],
         "evaluation": _evaluation(data),
         "min_votes": MIN_VOTES,
         "min_share": MIN_SHARE,

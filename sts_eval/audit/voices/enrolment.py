@@ -149,6 +149,22 @@ def load_vectors(
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+def load_all_vectors(
+    registry: VoiceRegistry | None, encoder: str, day: datetime.date
+) -> tuple[dict[str, Vectors], dict[str, str]]:
+    """Embeddings [N, D] by subject, and why others have none that can be used."""
+    found: dict[str, Vectors] = {}
+    missing: dict[str, str] = {}
+    if registry is None:
+        return found, missing
+    for subject in registry.subjects:
+        try:
+            found[subject] = load_vectors(registry, subject, encoder, day)
+        except EnrolmentError as error:
+            missing[subject] = str(error)
+    return found, missing
+
+
 def _listen(files: Sequence[Path], encoder: Part) -> tuple[list[Vectors], float]:
     """Embeddings [N, D] of each file, and the seconds of speech in all."""
     if not files:

@@ -43,6 +43,7 @@ from pydantic import (
     model_validator,
 )
 
+from sts_eval.audit import AuditError
 from sts_eval.yamlfile import SuiteError, SuiteErrors, YamlDocument, explain, read_yaml
 
 SCHEMA: Literal["sts-eval/voices/1"] = "sts-eval/voices/1"
@@ -183,6 +184,16 @@ def load_registry(path: Path) -> VoiceRegistry:
     document = read_yaml(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return VoiceRegistry(path, check(document), document, digest)
+
+
+def registry_as_it_was(path: str | None, sha256: str) -> VoiceRegistry | None:
+    """The registry that an audit began with; None without one. Raises AuditError, SuiteErrors."""
+    if path is None:
+        return None
+    registry = load_registry(Path(path))
+    if registry.sha256 != sha256:
+        raise AuditError(f"{path} has changed since the audit began: start it anew")
+    return registry
 
 
 def check(document: YamlDocument) -> RegistryModel:
