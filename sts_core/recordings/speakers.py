@@ -28,7 +28,7 @@ from pathlib import Path
 
 import yaml
 
-from sts_core.train.config import MAX_CONFIG_BYTES, ConfigError, from_node
+from sts_core.train.config import ConfigError, compose_yaml, from_node
 
 USER, AGENT = "user", "agent"
 ROLES = (USER, AGENT)
@@ -123,13 +123,7 @@ def load_speakers(file: Path) -> Speakers:
         ConfigError: unreadable, an unknown key, a name given twice, a value of the wrong type, or
             granted consent without scope, date and evidence; it names the line.
     """
-    try:
-        if file.stat().st_size > MAX_CONFIG_BYTES:
-            raise ConfigError(f"{file}: larger than {MAX_CONFIG_BYTES} bytes")
-        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file}: {error}") from error
-    top = _pairs(node, str(file))
+    top = _pairs(compose_yaml(file), str(file))
     if [key for key, _ in top] != ["speakers"]:
         raise ConfigError(f"{file}: expected one key, 'speakers', with a name under it for each")
     people: dict[str, Speaker] = {}

@@ -30,15 +30,21 @@ def load_config(kind: type[T], file: Path | None) -> T:
     Raises:
         ConfigError: unreadable, not a mapping, an unknown key, or a value of the wrong type.
     """
-    if file is None:
-        return kind()
+    node = None if file is None else compose_yaml(file)
+    return kind() if node is None else from_node(kind, node, str(file))
+
+
+def compose_yaml(file: Path) -> yaml.Node | None:
+    """The nodes of a YAML file, which know their lines; None: it is empty. Raises ConfigError."""
     try:
         if file.stat().st_size > MAX_CONFIG_BYTES:
             raise ConfigError(f"{file}: larger than {MAX_CONFIG_BYTES} bytes")
-        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node: yaml.Node | None = yaml.compose(
+            file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader
+        )
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{file}: {error}") from error
-    return kind() if node is None else from_node(kind, node, str(file))
+    return node
 
 
 def from_node(kind: type[T], node: yaml.Node, file: str) -> T:

@@ -134,22 +134,26 @@ def emotion_task(tokens: TokenSet, plain: np.ndarray, notes: list[str], seed: in
             else "no emotion that two speakers say in two texts"
         )
         return Task(EMOTION, reason=f"{what}: there is nothing to tell apart")
-    speakers, texts = [r.speaker for r in own], [r.text for r in own]
+    return _crossed_task(EMOTION, tokens, chosen, seed)
+
+
+def _crossed_task(name: str, tokens: TokenSet, chosen: IntArray, seed: int) -> Task:
+    """Emotions of some renditions, on speakers and texts that are not in training."""
+    own = [tokens.renditions[i] for i in chosen]
+    labels = [r.emotion for r in own]
     try:
         folds = probing.crossed_folds(
-            speakers, texts, speaker_parts=SPEAKER_PARTS, text_parts=TEXT_PARTS, seed=seed
+            [r.speaker for r in own],
+            [r.text for r in own],
+            speaker_parts=SPEAKER_PARTS,
+            text_parts=TEXT_PARTS,
+            seed=seed,
         )
-        probing.check_learnable([r.emotion for r in own], folds)
+        probing.check_learnable(labels, folds)
     except NotMeasurableError as error:
-        return Task(EMOTION, reason=str(error))
-    return _task(
-        EMOTION, tokens, chosen, [r.emotion for r in own], folds, _each(chosen), _blocks(own)
-    )
-
-
-def _each(chosen: IntArray) -> list[str]:
-    """Every recording is shuffled by itself."""
-    return [str(i) for i in chosen]
+        return Task(name, reason=str(error))
+    by_itself = [str(i) for i in chosen]  # every recording is shuffled by itself
+    return _task(name, tokens, chosen, labels, folds, by_itself, _blocks(own))
 
 
 def _blocks(renditions: Sequence[Rendition]) -> list[str]:
@@ -322,21 +326,9 @@ def vocoder_task(tokens: TokenSet, seed: int) -> Task:
     chosen = np.array(
         [i for i, r in enumerate(tokens.renditions) if r.emotion in (ORIGINAL, NEUTRAL)], np.int64
     )
-    own = [tokens.renditions[i] for i in chosen]
-    if ORIGINAL not in {r.emotion for r in own}:
+    if all(tokens.renditions[i].emotion != ORIGINAL for i in chosen):
         return Task("vocoder", reason="no vocoder made these emotions: they are recordings")
-    speakers = [r.speaker for r in own]
-    try:
-        folds = probing.crossed_folds(
-            speakers, [r.text for r in own], speaker_parts=SPEAKER_PARTS, text_parts=TEXT_PARTS,
-            seed=seed,
-        )  # fmt: skip
-        probing.check_learnable([r.emotion for r in own], folds)
-    except NotMeasurableError as error:
-        return Task("vocoder", reason=str(error))
-    return _task(
-        "vocoder", tokens, chosen, [r.emotion for r in own], folds, _each(chosen), _blocks(own)
-    )
+    return _crossed_task("vocoder", tokens, chosen, seed)
 
 
 def bag_of_words(texts: Sequence[str]) -> FloatArray:

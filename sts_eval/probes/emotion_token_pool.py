@@ -104,28 +104,21 @@ class Material:
 def gather(items: Sequence[PoolItem], tokenizer: Tokenizer) -> Material:
     """Encode every rendition of the traces."""
     renditions: list[Rendition] = []
-    material = Material(
-        TokenSet(
-            renditions,
-            codec=tokenizer.name,
-            codebook_size=tokenizer.codebook_size,
-            semantic=tokenizer.semantic,
-            vectors=tokenizer.vectors,
-            frame_s=tokenizer.frame_s,
-        )
-    )
+    errors: list[str] = []
+    missing = 0
+    corpus: dict[str, Any] = {}
     many = max((len(item.scenario.user_spans) for item in items), default=1)
     parallel = True
     for item in items:
         known = item.scenario.expected
         if item.result.status != "ok" or "speaker" not in known:
-            material.errors.append(item.result.error or "the scenario was not run")
-            material.missing += many
+            errors.append(item.result.error or "the scenario was not run")
+            missing += many
             continue
-        material.corpus = known.get("corpus", {})
-        parallel = parallel and bool(material.corpus.get("parallel", True))
-        material.errors += known.get("damaged", [])
-        material.missing += len(known.get("damaged", []))
+        corpus = known.get("corpus", {})
+        parallel = parallel and bool(corpus.get("parallel", True))
+        errors += known.get("damaged", [])
+        missing += len(known.get("damaged", []))
         user = load_trace(item.trace).user
         for span in item.scenario.user_spans:
             audio = user[seconds_to_samples(span.start_s) : seconds_to_samples(span.end_s)]
@@ -140,16 +133,16 @@ def gather(items: Sequence[PoolItem], tokenizer: Tokenizer) -> Material:
                     sound=sound_features(audio),
                 )
             )
-    material.tokens = TokenSet(
+    tokens = TokenSet(
         renditions,
-        material.tokens.codec,
-        material.tokens.codebook_size,
-        material.tokens.semantic,
-        material.tokens.vectors,
-        parallel,
-        material.tokens.frame_s,
+        codec=tokenizer.name,
+        codebook_size=tokenizer.codebook_size,
+        semantic=tokenizer.semantic,
+        vectors=tokenizer.vectors,
+        parallel=parallel,
+        frame_s=tokenizer.frame_s,
     )
-    return material
+    return Material(tokens, errors, missing, corpus)
 
 
 @dataclass
@@ -247,40 +240,31 @@ class Estimates:
 
     def divergence(self) -> list[Estimate]:
         """Divergence beyond that of one emotion, by codebook; one value for each speaker."""
-        rows = []
-        for k, values in self.found.divergence.items():
+        values = {}
+        for k, own in self.found.divergence.items():
             speakers = sorted(set(self.found.tasks[EMOTION].speakers))
-            sample = make_sample(
-                (who, who, float(v)) for who, v in zip(speakers, values, strict=True)
-            )
-            rows.append(
-                estimate_sample(
-                    sample,
-                    specs.DIVERGENCE,
-                    "mean",
-                    seed=self.seed,
-                    slice={**self.slice_, "codebooks": str(k)},
-                )
-            )
-        reason = self.found.reasons.get("divergence", "no recordings")
-        return rows or [self._missing(specs.DIVERGENCE, {}, reason)]
+            values[k] = [(who, who, float(v)) for who, v in zip(speakers, own, strict=True)]
+        return self._by_codebook(specs.DIVERGENCE, values, "divergence")
 
     def distances(self) -> list[Estimate]:
         """Tokens that change between emotions of a sentence, by codebook."""
-        rows = []
-        for k, values in self.found.distances.items():
-            sample = make_sample(values)
-            rows.append(
-                estimate_sample(
-                    sample,
-                    specs.DISTANCE,
-                    "mean",
-                    seed=self.seed,
-                    slice={**self.slice_, "codebooks": str(k)},
-                )
+        return self._by_codebook(specs.DISTANCE, self.found.distances, "distance")
+
+    def _by_codebook(
+        self, spec: MetricSpec, values: Mapping[int, list[tuple[str, str, float]]], name: str
+    ) -> list[Estimate]:
+        """Means of (speaker, scenario, value), or why there are none."""
+        rows = [
+            estimate_sample(
+                make_sample(own),
+                spec,
+                "mean",
+                seed=self.seed,
+                slice={**self.slice_, "codebooks": str(k)},
             )
-        reason = self.found.reasons.get("distance", "no recordings")
-        return rows or [self._missing(specs.DISTANCE, {}, reason)]
+            for k, own in values.items()
+        ]
+        return rows or [self._missing(spec, {}, self.found.reasons.get(name, "no recordings"))]
 
     def _recall(
         self, spec: MetricSpec, where: Mapping[str, str], task: Task, reading: Reading

@@ -9,21 +9,17 @@ The texts follow from the tables below and from SEED; the sums' numbers differ f
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from num2words import num2words
-
-from sts_core.data.synth import level, trim
-from sts_core.data.voices import Hibari, Kokoro
+from speak_held_out import speak
 
 FOLDER = Path(__file__).parents[2] / "sts_eval" / "stimuli" / "questions"
 VOICES = ("af_nova", "am_puck", "bf_lily", "bm_george")
-SEED, SPEEDS = 31, (0.9, 1.0, 1.1)
+SEED = 31
 ASK = ("What is {}?", "How much is {}?", "Tell me {}.")
 UNIT_SUMS = (
     ("one meter plus fifty centimeters", 150, "centimeter"),
@@ -160,35 +156,5 @@ def lines(turn: int) -> list[dict[str, Any]]:
     return rows + spoken_numbers(rng)
 
 
-class HeldOut(Kokoro):
-    """Kokoro with the voices that its own class refuses: these clips are for evaluation."""
-
-    def __init__(self, folder: Path, hibari: Hibari) -> None:
-        super().__init__(folder, hibari)
-        self._files = {name: folder / f"{name}.bin" for name in VOICES}
-
-
-def main(voices: Path) -> None:
-    """Write the folder anew."""
-    hibari = Hibari()
-    kokoro = HeldOut(voices, hibari)
-    (FOLDER / "audio").mkdir(parents=True, exist_ok=True)
-    manifest = []
-    for turn, voice in enumerate(VOICES):
-        for number, fields in enumerate(lines(turn)):
-            name = f"{voice}-{fields['kind']}-{number:03d}"
-            speed = SPEEDS[(number + turn) % len(SPEEDS)]
-            phonemes = hibari.phonemize(fields["text"], british=kokoro.is_british(voice))
-            audio = level(trim(kokoro.speak(phonemes, voice, speed, np.random.default_rng(0))))
-            path = f"audio/{name}.opus"
-            soundfile.write(FOLDER / path, audio, 24_000, format="OGG", subtype="OPUS")
-            row = {"id": name, "path": path, "text": fields.pop("text"), "phonemes": phonemes}
-            row |= {"lang": "en", "role": "user", **fields, "voice": voice, "speed": speed}
-            row |= {"engine": "kokoro", "seconds": round(audio.size / 24_000, 3)}
-            manifest.append(json.dumps({**row, "split": "heldout"}))
-            print(name, row["text"], flush=True)
-    (FOLDER / "manifest.jsonl").write_text("\n".join(manifest) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    speak(FOLDER, Path(sys.argv[1]), VOICES, lines)

@@ -10,18 +10,14 @@ or unhappy. Those with an id are among the reference system's training texts (in
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
-import numpy as np
-import soundfile
+from speak_held_out import speak
 
-from sts_core.data.synth import level, trim
-from sts_core.data.voices import HELD_OUT_VOICES, Hibari, Kokoro
+from sts_core.data.voices import HELD_OUT_VOICES
 
 FOLDER = Path(__file__).parents[2] / "sts_eval" / "stimuli" / "remarks"
-SPEEDS = (0.9, 1.0, 1.1)
 REMARKS = (
     ("E00", "So this is really happening."),
     ("E04", "You came back."),
@@ -46,15 +42,7 @@ LOADED = (
 )
 
 
-class HeldOut(Kokoro):
-    """Kokoro with the voices that its own class refuses: these clips are for evaluation."""
-
-    def __init__(self, folder: Path, hibari: Hibari) -> None:
-        super().__init__(folder, hibari)
-        self._files = {name: folder / f"{name}.bin" for name in HELD_OUT_VOICES}
-
-
-def lines() -> list[dict[str, str]]:
+def lines(_: int) -> list[dict[str, str]]:
     """What each voice says."""
     open_ones = [{"kind": "remark", "sentence_id": key, "text": text} for key, text in REMARKS]
     loaded = [
@@ -64,27 +52,5 @@ def lines() -> list[dict[str, str]]:
     return [{k: v for k, v in row.items() if v} for row in (*open_ones, *loaded)]
 
 
-def main(voices: Path) -> None:
-    """Write the folder anew."""
-    hibari = Hibari()
-    kokoro = HeldOut(voices, hibari)
-    (FOLDER / "audio").mkdir(parents=True, exist_ok=True)
-    manifest = []
-    for turn, voice in enumerate(sorted(HELD_OUT_VOICES)):
-        for number, fields in enumerate(lines()):
-            name = f"{voice}-{fields['kind']}-{number:03d}"
-            speed = SPEEDS[(number + turn) % len(SPEEDS)]
-            phonemes = hibari.phonemize(fields["text"], british=kokoro.is_british(voice))
-            audio = level(trim(kokoro.speak(phonemes, voice, speed, np.random.default_rng(0))))
-            path = f"audio/{name}.opus"
-            soundfile.write(FOLDER / path, audio, 24_000, format="OGG", subtype="OPUS")
-            row = {"id": name, "path": path, "text": fields.pop("text"), "phonemes": phonemes}
-            row |= {"lang": "en", "role": "user", **fields, "voice": voice, "speed": speed}
-            row |= {"engine": "kokoro", "seconds": round(audio.size / 24_000, 3)}
-            manifest.append(json.dumps({**row, "split": "heldout"}))
-            print(name, row["text"], flush=True)
-    (FOLDER / "manifest.jsonl").write_text("\n".join(manifest) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    speak(FOLDER, Path(sys.argv[1]), sorted(HELD_OUT_VOICES), lines)
