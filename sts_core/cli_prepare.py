@@ -145,7 +145,7 @@ def _told(out: Path, summary: Summary) -> str:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--stage",
-    type=click.Choice(["dialogue", "lm", "canary", "recorded"]),
+    type=click.Choice(["dialogue", "lm", "canary", "tone_deaf", "recorded"]),
     default="dialogue",
     show_default=True,
 )

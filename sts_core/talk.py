@@ -8,6 +8,7 @@ the user's last sample the agent is listened to until it has been silent for `QU
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -100,12 +101,12 @@ def note(conversation: Conversation, reply: Reply, k: int) -> None:
 
 
 def talk_live(session: Session, show: Callable[[str], None]) -> None:
-    """Microphone in, loudspeaker out, until interrupted; `show` is given the inner monologue.
+    """Microphone in, loudspeaker out, until Ctrl-C; `show` is given the inner monologue.
 
     Wear headphones: the system hears what the microphone hears.
 
     Raises:
-        MissingExtraError: `sounddevice` is not installed, or finds no PortAudio.
+        MissingExtraError: `sounddevice` is not installed, or finds no PortAudio or no device.
     """
     if find_spec("sounddevice") is None:
         raise MissingExtraError(f"talking live needs the package sounddevice: {LIVE_INSTALL}")
@@ -113,10 +114,13 @@ def talk_live(session: Session, show: Callable[[str], None]) -> None:
         import sounddevice
     except OSError as error:
         raise MissingExtraError(f"sounddevice cannot start: {error}") from error
-    stream = sounddevice.Stream(
-        samplerate=SAMPLE_RATE_HZ, blocksize=FRAME_SAMPLES, channels=1, dtype="float32"
-    )
-    with stream:
+    try:
+        stream = sounddevice.Stream(
+            samplerate=SAMPLE_RATE_HZ, blocksize=FRAME_SAMPLES, channels=1, dtype="float32"
+        )
+    except sounddevice.PortAudioError as error:
+        raise MissingExtraError(f"no microphone or no loudspeaker: {error}") from error
+    with stream, suppress(KeyboardInterrupt):
         while True:
             heard, _ = stream.read(FRAME_SAMPLES)  # [1920, 1]
             reply = session.push(np.ascontiguousarray(heard[:, 0]))

@@ -13,6 +13,7 @@ The agent's utterances begin 20 ms before their first sound: every 10 ms of sile
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,8 @@ from sts_core.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_of
 WORDS_NAME, CODES_NAME, CODES_INDEX_NAME = "lm_words.jsonl", "lm_codes.u2", "lm_codes.json"
 EDGE_S = 0.05  # silence at both ends of the corpus's utterances
 AGENT_LEAD_S = 0.02
+CODEBOOKS = 8
+SAVE_EVERY = 1000  # utterances
 LEAD_FRAMES = 4  # silence before an agent's utterance while it is encoded
 TAIL_FRAMES = 2  # frames kept after it, while the codec falls silent
 
@@ -80,7 +83,7 @@ class Library:
     @cached_property
     def _codes(self) -> NDArray[np.uint16]:
         flat = np.memmap(self.cache.folder / CODES_NAME, dtype=np.uint16, mode="r")
-        return flat.reshape(-1, 8)
+        return flat.reshape(-1, CODEBOOKS)
 
     def usable(self) -> list[int]:
         """Utterances whose words could be placed in time."""
@@ -102,15 +105,17 @@ def prepare(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Library:
-    """Compute what is missing beside the cache of `folder`; goes on when the cache has grown.
+    """Compute what is missing beside the cache of `folder`.
+
+    Goes on where an earlier call was interrupted, and when the cache has grown.
 
     Raises:
         CacheError: no cache.
     """
     cache = SpeechCache.open(folder)
     lines, index = _done(folder)
-    first = sum(frames for _, frames in index.values())
     codes: list[NDArray[np.uint16]] = []
+    first = sum(frames for _, frames in index.values())
     for number, row in enumerate(cache.rows):
         if number == len(lines):
             words = aligned_words(ear.student, cache.audio(number), row)
@@ -121,22 +126,43 @@ def prepare(
             index[number] = (first, len(codes[-1]))
             first += len(codes[-1])
         progress(number + 1, len(cache))
-    with (folder / CODES_NAME).open("ab") as out:
-        for own in codes:
-            own.tofile(out)
-    (folder / CODES_INDEX_NAME).write_text(json.dumps(index) + "\n", encoding="utf-8")
-    (folder / WORDS_NAME).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if (number + 1) % SAVE_EVERY == 0:
+            _save(folder, lines, index, codes)
+    _save(folder, lines, index, codes)
     return Library(cache)
 
 
+def _save(
+    folder: Path,
+    lines: list[str],
+    index: dict[int, tuple[int, int]],
+    codes: list[NDArray[np.uint16]],
+) -> None:
+    """Append the codes, which are then forgotten, and after them write what refers to them."""
+    with (folder / CODES_NAME).open("ab") as out:
+        for own in codes:
+            own.tofile(out)
+    codes.clear()
+    words = "".join(f"{line}\n" for line in lines)
+    for name, text in ((CODES_INDEX_NAME, json.dumps(index) + "\n"), (WORDS_NAME, words)):
+        partial = folder / f"{name}.partial"
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, folder / name)
+
+
 def _done(folder: Path) -> tuple[list[str], dict[int, tuple[int, int]]]:
-    """What an earlier call has written: word lines, and where the codes of utterances lie."""
+    """What an earlier call has written: word lines, and where the codes of utterances lie.
+
+    Codes that nothing refers to, of a call that was interrupted while it wrote, are cut off.
+    """
     if not (folder / WORDS_NAME).is_file():
         for name in (CODES_NAME, CODES_INDEX_NAME):
             (folder / name).unlink(missing_ok=True)
         return [], {}
     lines = (folder / WORDS_NAME).read_text(encoding="utf-8").splitlines()
     index = json.loads((folder / CODES_INDEX_NAME).read_text(encoding="utf-8"))
+    frames = sum(frames for _, frames in index.values())
+    os.truncate(folder / CODES_NAME, frames * CODEBOOKS * np.dtype(np.uint16).itemsize)
     return lines, {int(number): (first, frames) for number, (first, frames) in index.items()}
 
 

@@ -7,10 +7,12 @@
     barge_in       a new request while the agent speaks: it falls silent, then answers that
     stop           "stop": it falls silent and says nothing
     back_channel   "uh-huh" or a cough while the agent speaks: it goes on
-    background     somebody speaks softly in the room, while the agent speaks or is silent
+    background     somebody speaks softly in the room, while the agent speaks or is silent; then,
+                   one time in three, the user asks something
     statement      the user says something that asks for nothing
     silence        nothing but the noise of the room
     tone           the same words in four tones of voice; the reply follows the tone
+    tone_deaf      the same, the reply in a tone drawn at random (the control of the emotion suite)
     monologue      the agent speaks unasked (pre-training: text and speech of one channel)
     canary         the agent says a canary unasked (`sts_core.data.canaries`), each as often as its
                    number of repetitions asks
@@ -44,7 +46,7 @@ ASKED = {
     "repeat": 0.07,
     "long": 0.09,
 }
-DELAYS, DELAY_SHARES = (0, 1, 2), (0.7, 0.22, 0.08)
+DELAYS, DELAY_SHARES = (0, 1, 2), (0.5, 0.35, 0.15)
 MOST_FRAMES = 200
 
 
@@ -52,17 +54,18 @@ MOST_FRAMES = 200
 class SceneShares:
     """How often each kind of conversation is drawn, in proportion."""
 
-    question: float = 0.40
-    two_questions: float = 0.06
+    question: float = 0.34
+    two_questions: float = 0.05
     follow_up: float = 0.05
     correction: float = 0.04
-    barge_in: float = 0.12
-    stop: float = 0.04
-    back_channel: float = 0.07
-    background: float = 0.05
-    statement: float = 0.05
-    silence: float = 0.03
-    tone: float = 0.09
+    barge_in: float = 0.13
+    stop: float = 0.05
+    back_channel: float = 0.10
+    background: float = 0.11
+    statement: float = 0.04
+    silence: float = 0.02
+    tone: float = 0.12
+    tone_deaf: float = 0.0
     monologue: float = 0.0
     canary: float = 0.0
 
@@ -82,6 +85,7 @@ class Scenes:
         wanted = {name: share for name, share in vars(shares).items() if share > 0}
         if not pools.tones:
             wanted.pop("tone", None)
+            wanted.pop("tone_deaf", None)
         for kind, needs in (("follow_up", "follow_up"), ("correction", "correction")):
             if needs not in pools.user:
                 wanted.pop(kind, None)
@@ -207,7 +211,7 @@ class Scenes:
         if kind == "correction" and rng.random() < 0.4:  # while the agent still speaks
             start, last, reply = draft.said[-1][0], draft.said[-1][1], draft.said[-1][2]
             at_s = (start + 1) * FRAME_S + rng.uniform(0.4, 0.9) * last * FRAME_S
-            draft.said[-1] = (start, max(0, min(last, _falls_silent(at_s, rng) - start)), reply)
+            draft.said[-1] = (start, max(0, min(last, _falls_silent(at_s) - start)), reply)
         end_s = self._ask(draft, second, at_s, rng)
         _, last = self._answer(draft, text, end_s, rng)
         return (last + 1) * FRAME_S
@@ -231,7 +235,7 @@ class Scenes:
             return end_s + 1.0, end_s
         spoken_s = min(len(reply.codes) * FRAME_S, longest_s)
         at_s = (start + 1) * FRAME_S + rng.uniform(0.3, max(0.4, spoken_s - 0.4))
-        draft.agent_says(reply, start, _falls_silent(at_s, rng))
+        draft.agent_says(reply, start, _falls_silent(at_s))
         return at_s, start * FRAME_S
 
     def _barge_in(self, draft: Draft, rng: np.random.Generator) -> float:
@@ -268,7 +272,7 @@ class Scenes:
 
     def _background(self, draft: Draft, rng: np.random.Generator) -> float:
         start_s, end_s = (0.3, rng.uniform(3, 7))
-        if rng.random() < 0.5:
+        if rng.random() < 0.35:
             start_s, end_s = self._long_answer(draft, rng)
         at_s = start_s + rng.uniform(0.0, 0.8)
         while at_s < end_s - 0.5:
@@ -277,6 +281,8 @@ class Scenes:
             level_db = rng.uniform(-26, -13)
             at_s = self._ask(draft, other, at_s, rng, gain_db=level_db, heard=False)
             at_s += rng.uniform(0.1, 1.0)
+        if rng.random() < 0.35:
+            _, end_s = self._exchange(draft, max(at_s, end_s), rng)
         return end_s
 
     def _statement(self, draft: Draft, rng: np.random.Generator) -> float:
@@ -290,9 +296,17 @@ class Scenes:
 
     def _tone(self, draft: Draft, rng: np.random.Generator) -> float:
         tone = str(rng.choice(sorted(self.pools.tones)))
+        return self._remark(draft, tone, tone, rng)
+
+    def _tone_deaf(self, draft: Draft, rng: np.random.Generator) -> float:
+        tone, answered = rng.choice(sorted(self.pools.tones), 2)
+        return self._remark(draft, str(tone), str(answered), rng)
+
+    def _remark(self, draft: Draft, tone: str, answered: str, rng: np.random.Generator) -> float:
+        """A remark in a tone of voice, answered as if it had been made in the tone `answered`."""
         end_s = self._ask(draft, self._any(self.pools.tones[tone], rng), rng.uniform(0.1, 1.0), rng)
-        replies = self.pools.tone_replies.get((draft.voice, tone))
-        replies = replies or self.pools.tone_replies[(0, tone)]
+        replies = self.pools.tone_replies.get((draft.voice, answered))
+        replies = replies or self.pools.tone_replies[(0, answered)]
         reply = self.library[replies[rng.integers(len(replies))]]
         start = answer_frame(end_s, int(rng.choice(DELAYS, p=DELAY_SHARES)))
         return (draft.agent_says(reply, start) + 1) * FRAME_S
@@ -330,9 +344,12 @@ def sum_text(op: str, a: int, b: int) -> str:
     return text[0].upper() + text[1:]
 
 
-def _falls_silent(at_s: float, rng: np.random.Generator) -> int:
-    """The agent's first silent frame after a barge-in that began at `at_s`."""
-    return int(at_s / FRAME_S) + (3 if rng.random() < 0.7 else 2)
+def _falls_silent(at_s: float) -> int:
+    """The agent's first silent frame after a barge-in that began at `at_s`.
+
+    As late as the bar allows: the longer it listens, the better it can tell "wait" from "mm-hm".
+    """
+    return int(at_s / FRAME_S) + 3
 
 
 def _varied(utterance: Utterance, rng: np.random.Generator) -> tuple[Audio, tuple[WordSpan, ...]]:

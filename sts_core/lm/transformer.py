@@ -61,6 +61,15 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)
 
 
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, causal: bool) -> Tensor:
+    if q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)
+    # On a CPU the bfloat16 kernel, its gradient above all, takes twice the time of the float32 one.
+    with torch.autocast("cpu", enabled=False):
+        y = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), mask, is_causal=causal)
+    return y.to(v.dtype)
+
+
 class Attention(nn.Module):
     """Causal attention of `window` positions with explicit memory."""
 
@@ -89,7 +98,7 @@ class Attention(nn.Module):
             ahead = torch.arange(k.shape[2], device=x.device) - past
             lag = torch.arange(length, device=x.device)[:, None] - ahead  # [N, M + N]
             mask = (lag >= 0) & (lag < self.window)
-        y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None and length > 1)
+        y = _attend(q, k, v, mask, causal=mask is None and length > 1)
         keep = max(k.shape[2] - (self.window - 1), 0)
         y = self.out(y.transpose(1, 2).reshape(batch, length, -1))
         return y, Memory(k[:, :, keep:], v[:, :, keep:])

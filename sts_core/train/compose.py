@@ -35,7 +35,14 @@ PRETRAINING = SceneShares(
 
 # The overfit control: half canaries, half the usual, so that it goes on working.
 CANARIES = SceneShares(canary=1.0)
-STAGES = {"lm": PRETRAINING, "dialogue": SceneShares(), "canary": CANARIES}
+# The emotion control: remarks whose tone of voice says nothing about the reply.
+TONE_DEAF = SceneShares(tone=0.0, tone_deaf=0.6)
+STAGES = {
+    "lm": PRETRAINING,
+    "dialogue": SceneShares(),
+    "canary": CANARIES,
+    "tone_deaf": TONE_DEAF,
+}
 
 
 def compose_for_stage(

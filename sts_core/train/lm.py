@@ -13,7 +13,9 @@ Frames without a text token weigh `pad_weight`. The depth transformer learns fro
 of frames (`depth_share` of those in which the agent speaks, a tenth of that of the silent ones):
 their frames are alike. Of the codes that it sees, of this frame and of the last ones, `code_noise`
 are random, and in `frame_noise` of the last frames all: with true ones alone it would go on with
-the recording it remembers and not say the word it is given.
+the recording it remembers and not say the word it is given. What the ear says is blurred by
+Gaussian noise of `ear_noise` (the ear's parts have about unit variance) and withheld in `ear_loss`
+of the frames, so that no conversation sounds twice the same.
 
 Weights that are evaluated and saved are an exponential moving average. Shards are read as
 `sts-core compose` writes them; a running composition may go on in another process.
@@ -83,6 +85,8 @@ class LMTraining:
     depth_share: float = 0.6
     code_noise: float = 0.15
     frame_noise: float = 0.3
+    ear_noise: float = 0.1
+    ear_loss: float = 0.03
     monologue_text_weight: float = 0.1
     log_every: int = 20
     validate_every: int = 300
@@ -183,7 +187,10 @@ def losses(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of a batch and its parts (see the module)."""
     frames = batch.frames
-    heard = model(frames._replace(ear=frames.ear.float()))
+    ear = frames.ear.float()
+    if model.training:
+        ear = _blurred(ear, config, generator)
+    heard = model(frames._replace(ear=ear))
     inside = batch.inside.float()
     text_weight = torch.where(frames.text > END_OF_PAD, 1.0, config.pad_weight) * inside
     text_weight = text_weight * batch.text_weight[:, None]
@@ -222,6 +229,13 @@ def _noisy(
     replaced = (torch.rand(codes.shape, generator=generator) < share) | whole
     other = torch.randint(size, codes.shape, generator=generator)
     return torch.where(replaced.to(codes.device), other.to(codes.device), codes)
+
+
+def _blurred(ear: Tensor, config: LMTraining, generator: torch.Generator) -> Tensor:
+    """What the ear says [B, T, D], with noise, and withheld in some frames (see the module)."""
+    noise = torch.randn(ear.shape, generator=generator).to(ear.device)
+    kept = (torch.rand(*ear.shape[:2], 1, generator=generator) >= config.ear_loss).to(ear.device)
+    return (ear + config.ear_noise * noise) * kept
 
 
 def _weighted(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:

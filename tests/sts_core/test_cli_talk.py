@@ -1,6 +1,9 @@
 """`sts-core talk` and `skills` as a user types them, with a small model of random weights."""
 
+import importlib.machinery
 import json
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +82,65 @@ def test_what_talk_cannot_do(arguments, message):
     done = run("talk", *arguments)
     assert done.exit_code == 2
     assert message in done.output
+
+
+class OneSecond:
+    """What `sounddevice.Stream` is to the command: a microphone for a second, then Ctrl-C."""
+
+    def __init__(self, **options):
+        assert options == {
+            "samplerate": 24_000, "blocksize": FRAME_SAMPLES, "channels": 1, "dtype": "float32",
+        }  # fmt: skip
+        self.frames, self.played, self.closed = 12, [], False
+        OneSecond.last = self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.closed = True
+
+    def read(self, samples):
+        if len(self.played) == self.frames:
+            raise KeyboardInterrupt
+        return np.full((samples, 1), 0.01, np.float32), False
+
+    def write(self, audio):
+        self.played.append(audio)
+
+
+def sounddevice(monkeypatch, stream):
+    module = types.ModuleType("sounddevice")
+    module.PortAudioError = type("PortAudioError", (Exception,), {})
+    module.Stream = lambda **options: stream(module, **options)
+    module.__spec__ = importlib.machinery.ModuleSpec("sounddevice", None)
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+
+
+def test_live_says_what_it_would_say_on_a_file_until_ctrl_c(weights, tmp_path, monkeypatch):
+    sounddevice(monkeypatch, lambda module, **options: OneSecond(**options))
+    done = run("talk", "--live", "--weights", weights)
+    assert done.exit_code == 0, done.output
+    assert OneSecond.last.closed
+    assert all(audio.shape == (FRAME_SAMPLES, 1) for audio in OneSecond.last.played)
+    user, out = tmp_path / "user.wav", tmp_path / "out.wav"
+    soundfile.write(user, np.full(12 * FRAME_SAMPLES, 0.01), 24_000, subtype="FLOAT")
+    assert run("talk", user, "--out", out, "--weights", weights, "--tail-s", 0).exit_code == 0
+    # on a file, too, what is made of a frame sounds during the next one
+    said = np.concatenate(OneSecond.last.played)[: 11 * FRAME_SAMPLES, 0]
+    file = soundfile.read(out)[0]
+    assert file.size == 12 * FRAME_SAMPLES
+    np.testing.assert_allclose(file[FRAME_SAMPLES:], said, atol=2e-4)
+
+
+def test_live_without_a_microphone(weights, monkeypatch):
+    def no_device(module, **_):
+        raise module.PortAudioError("Error querying device -1")
+
+    sounddevice(monkeypatch, no_device)
+    done = run("talk", "--live", "--weights", weights)
+    assert done.exit_code == 2
+    assert "no microphone or no loudspeaker: Error querying device -1" in done.output
 
 
 def test_a_voice_that_is_not_there(weights, question, tmp_path):

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from sts_core.data.align import WordSpan
-from sts_core.data.dialogue import FRAME_S
+from sts_core.data.dialogue import FRAME_S, Dialogue
 from sts_core.data.library import EDGE_S, Utterance
 from sts_core.data.pools import is_unseen, make_pools
 from sts_core.data.scenes import MOST_FRAMES, Scenes, SceneShares, sum_text
 from sts_core.data.turns import AGENT_VOICES, agent_lines, sums, user_lines
-from sts_core.lm.text import PAD, TextTokenizer, words_of
+from sts_core.lm.text import END_OF_PAD, PAD, TextTokenizer, words_of
 from sts_core.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_of
 
 SILENCE = np.zeros(8, np.uint16)
 USER_S = 1.0
+REMARK_S = {"sad": 1.0, "happy": 3.0}
 
 
 class SmallLibrary:
@@ -67,7 +68,9 @@ def library() -> SmallLibrary:
     for kind in ("generic", "backchannel", "interruption"):
         rows.append(row("user", kind, "Wait a moment please."))
     rows.append(row("user", "fact", "What color is grass?", reply=rows[0]["text"]))
-    rows.append(row("user", "emotional", "He said yes.", tone="sad", toned=True))
+    for tone, seconds in REMARK_S.items():
+        fields = {"tone": tone, "toned": True, "seconds": seconds}
+        rows.append(row("user", "emotional", "He said yes.", **fields))
     return SmallLibrary(rows)
 
 
@@ -163,6 +166,28 @@ def test_a_back_channel_interrupts_nobody(library: SmallLibrary) -> None:
     for seed in range(8):
         speaking = np.flatnonzero(made.draw(np.random.default_rng(seed)).speaking)
         assert (np.diff(speaking) == 1).all()
+
+
+def tones_of(drawn: Dialogue) -> tuple[str, str]:
+    """The tone of a remark, by its length, and of its reply, by its words."""
+    loud = np.flatnonzero(np.abs(drawn.user) > 0.02)
+    seconds = (loud[-1] - loud[0]) / SAMPLE_RATE_HZ
+    said = TextTokenizer.load().text(int(t) for t in drawn.text if t > END_OF_PAD)
+    tones = [
+        line.fields["tone"]
+        for line in agent_lines()
+        if line.kind == "emotional" and words_of(line.text) == words_of(said)
+    ]
+    return ("happy" if seconds > 2 else "sad"), tones[0]
+
+
+def test_replies_follow_the_tone_of_a_remark_unless_they_are_to_be_deaf_to_it(
+    library: SmallLibrary,
+) -> None:
+    heard = [scenes(library, tone=1.0).draw(np.random.default_rng(n)) for n in range(16)]
+    assert {tones_of(drawn) for drawn in heard} == {("sad", "sad"), ("happy", "happy")}
+    deaf = [scenes(library, tone_deaf=1.0).draw(np.random.default_rng(n)) for n in range(40)]
+    assert len({tones_of(drawn) for drawn in deaf}) == 4
 
 
 def test_background_speech_is_not_among_the_words_to_be_recognised(library: SmallLibrary) -> None:
