@@ -84,6 +84,8 @@ class Draft:
         for start, length, utterance in self.said:
             end = min(start + length, frames)
             assert utterance.codes is not None
+            if start >= end:
+                continue  # it begins after the cut
             codes[start:end] = utterance.codes[: end - start]
             speaking[start:end] = True
             _place_leak(leak, utterance, start + 1, end + 1)

@@ -45,6 +45,15 @@ def test_a_reply_is_cut_where_the_agent_falls_silent(tokenizer: TextTokenizer) -
     assert tokenizer.text(made.text.tolist()) == "five"  # "six" would begin after the cut
 
 
+def test_what_begins_after_the_end_is_left_out(tokenizer: TextTokenizer) -> None:
+    draft = Draft(SILENCE, tokenizer)
+    draft.agent_says(reply(4, (WordSpan("five", 0.03, 0.1),)), 9)
+    made = draft.finish(7, "test")
+    assert len(made.codes) == 7
+    assert not made.speaking.any()
+    assert (made.text == PAD).all()
+
+
 def test_own_words_lead_their_sound(tokenizer: TextTokenizer) -> None:
     # the codes start 30 ms into the audio: 0.6 s is 0.57 s of them, which is frame 7
     words = (WordSpan("five", 0.03, 0.2), WordSpan("six", 0.6, 0.7))
