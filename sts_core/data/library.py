@@ -116,6 +116,7 @@ def prepare(
     lines, index = _done(folder)
     codes: list[NDArray[np.uint16]] = []
     first = sum(frames for _, frames in index.values())
+    known = len(lines), len(index)
     for number, row in enumerate(cache.rows):
         if number == len(lines):
             words = aligned_words(ear.student, cache.audio(number), row)
@@ -126,9 +127,10 @@ def prepare(
             index[number] = (first, len(codes[-1]))
             first += len(codes[-1])
         progress(number + 1, len(cache))
-        if (number + 1) % SAVE_EVERY == 0:
+        last = number + 1 == len(cache)
+        if (last or (number + 1) % SAVE_EVERY == 0) and (len(lines), len(index)) != known:
             _save(folder, lines, index, codes)
-    _save(folder, lines, index, codes)
+            known = len(lines), len(index)
     return Library(cache)
 
 
