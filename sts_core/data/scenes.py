@@ -46,7 +46,8 @@ ASKED = {
     "repeat": 0.07,
     "long": 0.09,
 }
-DELAYS, DELAY_SHARES = (0, 1, 2), (0.5, 0.35, 0.15)
+OVERHEARD = {"generic": 0.3, "fact": 0.3, "arithmetic": 0.2, "long": 0.2}
+DELAYS, DELAY_SHARES = (0, 1, 2), (0.7, 0.22, 0.08)
 MOST_FRAMES = 200
 
 
@@ -54,14 +55,14 @@ MOST_FRAMES = 200
 class SceneShares:
     """How often each kind of conversation is drawn, in proportion."""
 
-    question: float = 0.34
+    question: float = 0.31
     two_questions: float = 0.05
     follow_up: float = 0.05
     correction: float = 0.04
     barge_in: float = 0.13
     stop: float = 0.05
     back_channel: float = 0.10
-    background: float = 0.11
+    background: float = 0.14
     statement: float = 0.04
     silence: float = 0.02
     tone: float = 0.12
@@ -272,12 +273,12 @@ class Scenes:
 
     def _background(self, draft: Draft, rng: np.random.Generator) -> float:
         start_s, end_s = (0.3, rng.uniform(3, 7))
-        if rng.random() < 0.35:
+        if rng.random() < 0.3:
             start_s, end_s = self._long_answer(draft, rng)
         at_s = start_s + rng.uniform(0.0, 0.8)
         while at_s < end_s - 0.5:
-            kind = str(rng.choice(["generic", "fact", "arithmetic"], p=[0.6, 0.2, 0.2]))
-            other = self._any(self.pools.user[kind], rng)
+            # mostly questions: that they are soft must be the only reason not to answer
+            other = self._request(rng, OVERHEARD)
             level_db = rng.uniform(-26, -13)
             at_s = self._ask(draft, other, at_s, rng, gain_db=level_db, heard=False)
             at_s += rng.uniform(0.1, 1.0)

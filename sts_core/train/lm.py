@@ -9,13 +9,15 @@ The loss of a frame:
     L = w_text CE(own text) + w_user CE(user's words) + depth
     depth = w_semantic CE(codebook 0) + w_pitch CE(codebook 1) + w_acoustic MSE(latent) + spread
 
-Frames without a text token weigh `pad_weight`. The depth transformer learns from a random subset
-of frames (`depth_share` of those in which the agent speaks, a tenth of that of the silent ones):
-their frames are alike. Of the codes that it sees, of this frame and of the last ones, `code_noise`
-are random, and in `frame_noise` of the last frames all: with true ones alone it would go on with
-the recording it remembers and not say the word it is given. What the ear says is blurred by
-Gaussian noise of `ear_noise` (the ear's parts have about unit variance) and withheld in `ear_loss`
-of the frames, so that no conversation sounds twice the same.
+Frames without a text token weigh `pad_weight`; all text weighs less in monologues, where it is
+free, and more where somebody is overheard, for silence there is all there is to learn. The depth
+transformer learns from a random subset of frames (`depth_share` of those in which the agent speaks,
+a tenth of that of the silent ones): their frames are alike. Of the codes that it sees, of this
+frame and of the last ones, `code_noise` are random, and in `frame_noise` of the last frames all:
+with true ones alone it would go on with the recording it remembers and not say the word it is
+given. What the ear says is blurred by Gaussian noise of `ear_noise` (the ear's parts have about
+unit variance) and withheld in `ear_loss` of the frames, so that no conversation sounds twice the
+same.
 
 Weights that are evaluated and saved are an exponential moving average. Shards are read as
 `sts-core compose` writes them; a running composition may go on in another process.
@@ -88,6 +90,7 @@ class LMTraining:
     ear_noise: float = 0.1
     ear_loss: float = 0.03
     monologue_text_weight: float = 0.1
+    background_text_weight: float = 4.0
     log_every: int = 20
     validate_every: int = 300
     checkpoint_every_s: float = 150.0
@@ -285,7 +288,10 @@ class Run:
         self.device = torch.device("cuda" if use_cuda else "cpu")
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
-        weights = {"monologue": config.monologue_text_weight}
+        weights = {
+            "monologue": config.monologue_text_weight,
+            "background": config.background_text_weight,
+        }
         self.data = Conversations(Path(config.shards), weights)
         self.validation: list[Batch] = []
         if config.validation:
