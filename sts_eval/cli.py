@@ -188,16 +188,21 @@ def gate(ctx: click.Context, run_path: Path, baseline: Path | None, form: str) -
 @click.argument("run_a", metavar="RUN_A", type=click.Path(path_type=Path, exists=True))
 @click.argument("run_b", metavar="RUN_B", type=click.Path(path_type=Path, exists=True))
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page, too.")
+@click.option(
+    "--unpaired",
+    is_flag=True,
+    help="Take each run whole: for runs of other seeds or stimuli, and for pooled metrics.",
+)
 @_FORMAT
-def compare(run_a: Path, run_b: Path, html: Path | None, form: str) -> None:
-    """What changed from RUN_A to RUN_B: paired differences with intervals."""
+def compare(run_a: Path, run_b: Path, html: Path | None, unpaired: bool, form: str) -> None:
+    """What changed from RUN_A to RUN_B: differences with intervals, paired by scenario."""
     from sts_eval.compare import compare as compare_runs
     from sts_eval.compare import console_comparison
     from sts_eval.record import load_run
     from sts_eval.trace import write_text_atomic
 
     a, b = load_run(run_a), load_run(run_b)
-    comparison = compare_runs(a, b)
+    comparison = compare_runs(a, b, paired=not unpaired)
     if form == "json":
         click.echo(comparison.model_dump_json(indent=1))
     else:
