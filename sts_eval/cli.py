@@ -264,12 +264,12 @@ def list_(what: str | None) -> None:
 
 @main.command()
 @click.argument("suites", nargs=-1, type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option("--target", default="scripted", show_default=True, help="The healthy target.")
+@click.option("--target", help="The healthy target of all suites; default: each suite's own.")
 @click.option("--limit", type=click.IntRange(1), help="Scenarios per fault; default: all.")
 @_FORMAT
 @click.pass_context
 def selftest(
-    ctx: click.Context, suites: tuple[Path, ...], target: str, limit: int | None, form: str
+    ctx: click.Context, suites: tuple[Path, ...], target: str | None, limit: int | None, form: str
 ) -> None:
     """Run faulty targets through SUITES: each fault must be caught by its own metric alone."""
     from sts_eval.progress import progress_bar
