@@ -184,7 +184,10 @@ def console_matrix(matrix: Matrix) -> None:
             cells = [_cell(row, metric) for metric in metrics]
             table.add_row(row.fault, *cells, "yes" if row.ok else "NO")
         console.print(table)
-    console.print("ALARM: caught by its own metric. FALSE ALARM: by another. ?: not measured.")
+    console.print(
+        "ALARM: caught by its own metric. FALSE ALARM: by another. TOO FEW: scenarios to decide it"
+        " (--limit). ?: not decided."
+    )
     console.print(_summary(matrix))
     for suite in matrix.skipped:
         console.print(f"{suite} has no gate: nothing in it can raise an alarm.")
@@ -206,7 +209,8 @@ def _summary(matrix: Matrix) -> Table:
 def _cell(row: Row, metric: str) -> str:
     outcome = row.outcomes.get(metric)
     if metric in row.expected:
-        return "ALARM" if outcome == Outcome.FAIL else "MISSED"
+        missed = "TOO FEW" if outcome == Outcome.INCONCLUSIVE else "MISSED"
+        return "ALARM" if outcome == Outcome.FAIL else missed
     if outcome == Outcome.FAIL:
         return "FALSE ALARM"
     return "?" if outcome == Outcome.INCONCLUSIVE else "."

@@ -13,7 +13,7 @@ Each run is taken whole; the difference is the new run's estimate - the old run'
 
   which takes the runs as independent: where they share voices or utterances, it is too wide rather
   than too narrow. z is taken as linear from d to either bound, so that p < 0.05 and "0 lies
-  outside" agree.
+  outside" agree; a p-value far below that is a rough one.
 """
 
 from __future__ import annotations
