@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,11 +37,9 @@ from sts_core.lm.model import DuplexLM, LMState
 from sts_core.lm.sampling import Sampler, SamplingConfig
 from sts_core.lm.text import PAD, TextTokenizer
 from sts_core.lm.weights import load_lm
-from sts_core.units import FRAME_SAMPLES, frames_of
+from sts_core.units import FRAME_SAMPLES
 
 Audio = NDArray[np.float32]
-
-MAX_PREFIX_FRAMES = 750
 
 
 class SessionError(ValueError):
@@ -88,14 +86,11 @@ class SessionOptions:
         seed: of everything that is drawn; greedy sampling draws nothing.
         voice: name of the agent's voice (`System.voices`); None: the first.
         temperature: of text and codes; 0 is greedy. None: as `System.sampling` says.
-        agent_prefix: float32 [S] at 24 kHz that the agent is made to have said, to a silent user,
-            before the first frame; its inner monologue is empty meanwhile.
     """
 
     seed: int = 0
     voice: str | None = None
     temperature: float | None = None
-    agent_prefix: Audio | None = field(default=None, compare=False)
 
 
 class System:
@@ -148,8 +143,7 @@ class System:
         """Begin conversations that are stepped together.
 
         Raises:
-            SessionError: none at all, unequal temperatures, prefixes of unequal numbers of frames
-                (they are stepped together), or a voice that does not exist.
+            SessionError: none at all, unequal temperatures, or a voice that does not exist.
         """
         return BatchSession(self, options)
 
@@ -178,20 +172,15 @@ class System:
         voice: Tensor,
         state: ConversationState,
         sampler: Sampler,
-        said: Tensor | None = None,
     ) -> tuple[Step, ConversationState]:
-        """One frame of B conversations: user float32 [B, 1920], voice int64 [B].
-
-        said: codes int64 [B, K] that the agents are made to say in place of their own.
-        """
+        """One frame of B conversations: user float32 [B, 1920], voice int64 [B]."""
         clock = _Stopwatch()
         ear, ear_state = self.ear.step(frames, state.ear)
         clock.lap()
         hidden, text_logits, user_logits, memory = self.lm.listen(ear[:, 0], voice, state.lm)
-        forced = torch.full((len(frames),), PAD)
-        text = sampler.text(text_logits) if said is None else forced
+        text = sampler.text(text_logits)
         clock.lap()
-        codes = self.lm.speak(hidden, text, sampler) if said is None else said
+        codes = self.lm.speak(hidden, text, sampler)
         clock.lap()
         audio, decoder, waiting = self._sound(codes, state)
         clock.lap()
@@ -200,8 +189,8 @@ class System:
         again = (made_out[:, None] == state.recognised).any(dim=1)
         heard = torch.where(again, PAD, made_out)
         recognised = torch.cat([state.recognised[:, 1:], made_out[:, None]], dim=1)
-        said_so_far = state.lm.after(memory, text, codes)
-        after = ConversationState(ear_state, said_so_far, decoder, waiting, recognised)
+        said = state.lm.after(memory, text, codes)
+        after = ConversationState(ear_state, said, decoder, waiting, recognised)
         return Step(audio, text, heard, StageTimes(*clock.laps_ms)), after
 
     def _sound(
@@ -239,7 +228,6 @@ class BatchSession:
         sampling = _sampling(system.sampling, temperatures.pop())
         self._sampler = Sampler(sampling, [each.seed for each in options])
         self.state = system.initial_state(len(options))
-        self._say([each.agent_prefix for each in options])
 
     def __len__(self) -> int:
         return len(self._voice)
@@ -259,26 +247,6 @@ class BatchSession:
                 zip(step.text.tolist(), step.heard.tolist(), strict=True)
             )
         ]
-
-    def _say(self, prefixes: Sequence[Audio | None]) -> None:
-        """Make the agents have said their prefixes."""
-        frames = {0 if each is None else frames_of(each.size) for each in prefixes}
-        if frames == {0}:
-            return
-        if len(frames) > 1 or max(frames) > MAX_PREFIX_FRAMES:
-            raise SessionError(f"prefixes of {sorted(frames)} frames cannot be said together")
-        length = frames.pop() * FRAME_SAMPLES
-        audio = np.stack([np.pad(p, (0, length - p.size)) for p in prefixes if p is not None])
-        codes = self.system.ear.codec.encode(torch.from_numpy(audio).float()[:, None])  # [B, K, T]
-        silence = torch.zeros(len(self), FRAME_SAMPLES)
-        for t in range(codes.shape[-1]):
-            said = self._delayed(codes, t)
-            _, self.state = self.system.step(silence, self._voice, self.state, self._sampler, said)
-
-    def _delayed(self, codes: Tensor, t: int) -> Tensor:
-        """What the model has said in frame t of codes [B, K, T]; the last acoustic ones follow."""
-        behind = max(0, t - self.system.lm.config.acoustic_delay_frames)
-        return torch.cat([codes[:, :1, t], codes[:, 1:, behind]], dim=1)
 
 
 class Session:

@@ -188,16 +188,21 @@ def gate(ctx: click.Context, run_path: Path, baseline: Path | None, form: str) -
 @click.argument("run_a", metavar="RUN_A", type=click.Path(path_type=Path, exists=True))
 @click.argument("run_b", metavar="RUN_B", type=click.Path(path_type=Path, exists=True))
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page, too.")
+@click.option(
+    "--unpaired",
+    is_flag=True,
+    help="Take each run whole: for runs of other seeds or stimuli, and for pooled metrics.",
+)
 @_FORMAT
-def compare(run_a: Path, run_b: Path, html: Path | None, form: str) -> None:
-    """What changed from RUN_A to RUN_B: paired differences with intervals."""
+def compare(run_a: Path, run_b: Path, html: Path | None, unpaired: bool, form: str) -> None:
+    """What changed from RUN_A to RUN_B: differences with intervals, paired by scenario."""
     from sts_eval.compare import compare as compare_runs
     from sts_eval.compare import console_comparison
     from sts_eval.record import load_run
     from sts_eval.trace import write_text_atomic
 
     a, b = load_run(run_a), load_run(run_b)
-    comparison = compare_runs(a, b)
+    comparison = compare_runs(a, b, paired=not unpaired)
     if form == "json":
         click.echo(comparison.model_dump_json(indent=1))
     else:
@@ -259,12 +264,12 @@ def list_(what: str | None) -> None:
 
 @main.command()
 @click.argument("suites", nargs=-1, type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option("--target", default="scripted", show_default=True, help="The healthy target.")
+@click.option("--target", help="The healthy target of all suites; default: each suite's own.")
 @click.option("--limit", type=click.IntRange(1), help="Scenarios per fault; default: all.")
 @_FORMAT
 @click.pass_context
 def selftest(
-    ctx: click.Context, suites: tuple[Path, ...], target: str, limit: int | None, form: str
+    ctx: click.Context, suites: tuple[Path, ...], target: str | None, limit: int | None, form: str
 ) -> None:
     """Run faulty targets through SUITES: each fault must be caught by its own metric alone."""
     from sts_eval.progress import progress_bar

@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sts_eval.metrics.signal import first_audible_s
 from sts_eval.target import (
     BatchSession,
     Emission,
@@ -107,6 +108,11 @@ class _Playout:
         self._chunks.clear()
         self._offset = self.queued_samples = 0
 
+    def rest(self) -> Samples:
+        """All that is still queued, float32 [N]."""
+        waiting = np.concatenate([silence(0), *(audio for audio, _ in self._chunks)])
+        return waiting[self._offset :]
+
     def pop_into(self, out: Samples) -> int:
         """Fill out [1920] from the queue (rest stays zero); the push it came from, or -1."""
         filled, push = 0, -1
@@ -171,10 +177,13 @@ class Lane:
         self.tick += 1
 
     def end(self, last: Emission) -> None:
-        """Keep what closing the session returned, and note what was never played."""
+        """Keep what closing the session returned, and note what was never heard.
+
+        A target that gives every frame back has always one of silence left.
+        """
         end_s = len(self._user) * FRAME_S
         _note(self.recording, last, end_s)
-        if self._playout.queued_samples:
+        if first_audible_s(self._playout.rest(), 0.0) is not None:
             left_s = round(self._playout.queued_samples / SAMPLE_RATE_HZ, 3)
             self.recording.events.append(
                 TraceEvent(

@@ -6,6 +6,9 @@ difference", corrected by Holm over all rows that have one. `detectable` is the 
 change that this comparison would find 80 % of the time: a row without a difference whose
 detectable change is large has shown little.
 
+Runs of other seeds or other stimuli have few scenarios in common or none. They are compared
+unpaired: each run is taken whole (`sts_eval.stats.unpaired`).
+
 Rows are refused, with the reason, when the metric's version differs or nothing can be paired.
 A suite with other content is no reason to refuse (that may be what is compared), but is noted.
 """
@@ -25,7 +28,7 @@ from sts_eval.wording import interval_brackets, quantity_words
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sts_eval.stats import Pairing
+    from sts_eval.stats import Difference, Pairing
 
 SIGNIFICANCE = 0.05
 MOST_CHANGES = 10
@@ -63,8 +66,8 @@ class ComparisonRow(_Part):
     """One metric.statistic in both runs.
 
     a, b: the estimates of the whole runs (None where a run does not have the metric).
-    difference, lo, hi: b - a over the paired scenarios, in `unit`; lo/hi None where no interval
-        can be given (`reason` says why).
+    difference, lo, hi: b - a over the paired scenarios (or of the whole runs), in `unit`; lo/hi
+        None where no interval can be given (`reason` says why).
     p_value, p_holm: two-sided, of "no difference". detectable: see the module.
     n_paired: scenarios measured in both; n_only_a, n_only_b: scenarios measured in one only.
     change: "better"/"worse" need p_holm < 0.05; "changed" is a metric without a good direction.
@@ -99,32 +102,48 @@ class ComparisonRow(_Part):
 
 
 class Comparison(_Part):
-    """All rows, and notes on what makes the runs less comparable (suite, seed, errors)."""
+    """All rows, and notes on what makes the runs less comparable (suite, seed, errors).
 
+    paired: over the scenarios of both runs; otherwise each run is taken whole.
+    """
+
+    paired: bool = True
     a: RunSummary
     b: RunSummary
     rows: tuple[ComparisonRow, ...]
     notes: tuple[str, ...] = ()
 
 
-def compare(a: RunRecord, b: RunRecord) -> Comparison:
+def compare(a: RunRecord, b: RunRecord, *, paired: bool = True) -> Comparison:
     """Hold run `b` (new) against run `a` (old): one row per metric.statistic of either."""
     from sts_eval.stats import holm, tidy
 
     rows = []
     old, new = ({spec.name: spec for spec in run.metrics} for run in (a, b))
     for name in dict.fromkeys((*new, *old)):
-        rows += _rows(name, old.get(name), new.get(name), a, b)
+        rows += _rows(name, old.get(name), new.get(name), a, b, paired=paired)
     corrected = holm([row.p_value for row in rows])
     judged = [
         row.model_copy(update={"p_holm": None if p is None else tidy(p), "change": _change(row, p)})
         for row, p in zip(rows, corrected, strict=True)
     ]
-    return Comparison(a=_summary(a), b=_summary(b), rows=tuple(judged), notes=_notes(a, b))
+    return Comparison(
+        paired=paired,
+        a=_summary(a),
+        b=_summary(b),
+        rows=tuple(judged),
+        notes=_notes(a, b, paired=paired),
+    )
 
 
 def _rows(
-    name: str, old: MetricSpec | None, new: MetricSpec | None, a: RunRecord, b: RunRecord
+    name: str,
+    old: MetricSpec | None,
+    new: MetricSpec | None,
+    a: RunRecord,
+    b: RunRecord,
+    *,
+    paired: bool,
 ) -> list[ComparisonRow]:
     from sts_eval.stats import pair_observations
 
@@ -136,8 +155,10 @@ def _rows(
         reason = f"the metric is version {old.version} in A and {new.version} in B"
     elif old.unit != new.unit:
         reason = f"the metric is in {old.unit!r} in A and in {new.unit!r} in B"
+    elif not paired:
+        return [_unpaired_row(spec, statistic, a, b) for statistic in spec.statistics]
     elif name in a.pooled or name in b.pooled:
-        reason = "pooled over all scenarios, so that nothing can be paired: compare the intervals"
+        reason = "pooled over all scenarios, so that nothing can be paired: compare with --unpaired"
     else:
         pairs = pair_observations(a.observations, b.observations, name)
         return [_row(spec, statistic, pairs, a, b) for statistic in spec.statistics]
@@ -147,9 +168,42 @@ def _rows(
 def _row(
     spec: MetricSpec, statistic: str, pairs: Pairing, a: RunRecord, b: RunRecord
 ) -> ComparisonRow:
-    from sts_eval.stats import difference, tidy
+    from sts_eval.stats import difference
 
-    found = difference(pairs, statistic, seed=b.seed, name=f"{spec.name}.{statistic} - other run")
+    found = difference(pairs, statistic, seed=b.seed, name=_quantity(spec, statistic))
+    return _found(spec, statistic, a, b, found).model_copy(
+        update={
+            "n_paired": len(pairs.scenarios),
+            "n_only_a": len(pairs.only_old),
+            "n_only_b": len(pairs.only_new),
+            "largest": _largest(pairs, spec.direction),
+        }
+    )
+
+
+def _unpaired_row(spec: MetricSpec, statistic: str, a: RunRecord, b: RunRecord) -> ComparisonRow:
+    from sts_eval.stats import difference_of_estimates, sample_of, unpaired_difference
+
+    before, after = (_whole(run.estimates, spec.name, statistic) for run in (a, b))
+    if before is None or after is None:
+        return _refused(spec, statistic, a, b, f"only run {'A' if after is None else 'B'} has it")
+    if spec.name in a.pooled or spec.name in b.pooled:
+        return _found(spec, statistic, a, b, difference_of_estimates(before, after))
+    old, new = (sample_of(run.observations, spec.name) for run in (a, b))
+    found = unpaired_difference(
+        old, new, before, after, seed=b.seed, name=_quantity(spec, statistic)
+    )
+    return _found(spec, statistic, a, b, found)
+
+
+def _quantity(spec: MetricSpec, statistic: str) -> str:
+    return f"{spec.name}.{statistic} - other run"
+
+
+def _found(
+    spec: MetricSpec, statistic: str, a: RunRecord, b: RunRecord, found: Difference
+) -> ComparisonRow:
+    from sts_eval.stats import tidy
 
     def rounded(value: float | None) -> float | None:
         return None if value is None else tidy(value)
@@ -161,11 +215,7 @@ def _row(
             "hi": rounded(found.bounds.hi),
             "p_value": rounded(found.p_zero()),
             "detectable": rounded(found.detectable),
-            "n_paired": len(pairs.scenarios),
-            "n_only_a": len(pairs.only_old),
-            "n_only_b": len(pairs.only_new),
             "method": found.method,
-            "largest": _largest(pairs, spec.direction),
         }
     )
 
@@ -241,11 +291,13 @@ def _summary(run: RunRecord) -> RunSummary:
     )
 
 
-def _notes(a: RunRecord, b: RunRecord) -> tuple[str, ...]:
+def _notes(a: RunRecord, b: RunRecord, *, paired: bool) -> tuple[str, ...]:
     notes = []
     shared = {item.id for item in a.scenarios} & {item.id for item in b.scenarios}
-    if not shared:
-        notes.append("The runs have no scenario in common: nothing can be paired.")
+    if not paired:
+        notes.append("Unpaired: each run is taken whole, whichever scenarios it has.")
+    elif not shared:
+        notes.append("The runs have no scenario in common: compare them with --unpaired.")
     if a.suite_sha256 != b.suite_sha256:
         notes.append("The suites differ in content: scenarios of one name may not be the same.")
     if a.seed != b.seed:
@@ -272,20 +324,21 @@ def console_comparison(comparison: Comparison, console: Console | None = None) -
     for note in comparison.notes:
         out.print(Text(f"Note: {note}", style="yellow"))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("metric", "A", "B", "B - A [95 %]", "pairs", "detectable", "change"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("metric", "pairs", "change"))
+    count = "pairs" if comparison.paired else "n"
+    for name in ("metric", "A", "B", "B - A [95 %]", count, "detectable", "change"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("metric", count, "change"))
     styles = {"better": "green", "worse": "red"}
     short = {"no difference shown": "", "not comparable": "-"}
     for row in comparison.rows:
         change = Text(short.get(row.change, row.change), style=styles.get(row.change, "none"))
-        table.add_row(*(Text(cell) for cell in _cells(row)), change)
+        table.add_row(*(Text(cell) for cell in _cells(row, paired=comparison.paired)), change)
     out.print(table)
     for row in comparison.rows:
         if row.reason and row.change == "not comparable":
             out.print(Text(f"{row.key}: {row.reason}", style="dim"))
 
 
-def _cells(row: ComparisonRow) -> tuple[str, ...]:
+def _cells(row: ComparisonRow, *, paired: bool) -> tuple[str, ...]:
     """Without units, which the metric's name carries; rates in per cent and percentage points."""
     share = row.statistic == "rate"
 
@@ -294,12 +347,13 @@ def _cells(row: ComparisonRow) -> tuple[str, ...]:
             return "-"
         return quantity_words(value, "", share=share, signed=signed).removesuffix(" points")
 
+    whole = " / ".join(str(0 if side is None else side.n) for side in (row.a, row.b))
     brackets = interval_brackets(row.lo, row.hi, share=share, signed=True)
     return (
         row.key,
         words(row.a.value if row.a else None),
         words(row.b.value if row.b else None),
         f"{words(row.difference, signed=True)} {brackets}".strip(),
-        str(row.n_paired),
+        str(row.n_paired) if paired else whole,
         words(row.detectable, signed=True).lstrip("+"),
     )

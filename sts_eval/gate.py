@@ -137,7 +137,7 @@ def _test_value(gate: Gate, spec: MetricSpec, record: RunRecord, min_n: int) -> 
     name = quantity(gate.metric, gate.statistic, gate.where)
     item = replace(
         item,
-        blocked=_too_few(found.n, min_n, "values"),
+        blocked=_too_few(found.n, min_n, "value"),
         p=p_of_bound(
             sample, gate.statistic, gate.comparator, gate.bound, seed=record.seed, name=name
         ),
@@ -165,7 +165,7 @@ def _test_finished(gate: Gate, record: RunRecord, min_n: int) -> _Tested:
         return replace(item, blocked=found.reason or "not measured", worst=_errors(record))
     return replace(
         item,
-        blocked=_too_few(found.n, min_n, "values"),
+        blocked=_too_few(found.n, min_n, "value"),
         doubt=_missing_doubt(record.observations, gate, found)
         or _no_bound(gate, item, found.reason),
     )
@@ -206,7 +206,7 @@ def _test_difference(
     at_most = gate.comparator == "<="
     return replace(
         item,
-        blocked=_too_few(n, min_n, "pairs"),
+        blocked=_too_few(n, min_n, "pair"),
         p=found.p_at_most(gate.bound) if at_most else found.p_at_least(gate.bound),
         doubt=doubt,
         worst=_worst(replace(gate, bound=0.0), changes, record, doubt),
@@ -299,7 +299,8 @@ def _nothing(gate: Gate, found: Estimate, record: RunRecord) -> str:
 
 
 def _too_few(n: int, min_n: int, what: str) -> str:
-    return f"only {n} {what}; the suite asks for at least {min_n}" if n < min_n else ""
+    counted = f"{n} {what}" if n == 1 else f"{n} {what}s"
+    return f"only {counted}; the suite asks for at least {min_n}" if n < min_n else ""
 
 
 def _missing_doubt(items: Iterable[Observation], gate: Gate, found: Estimate) -> str:

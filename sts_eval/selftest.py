@@ -1,8 +1,9 @@
-"""Measuring the measurer: a healthy target and its faults through a suite, and what the gates say.
+"""Measuring the measurer: a healthy target and its faults through suites, and what the gates say.
 
-For each fault the gates whose metric is listed in `EXPECTED` must FAIL, and no other gate may; for
-the healthy target no gate may FAIL. A gate that becomes INCONCLUSIVE under a fault (an agent that
-never answers has no latency) is no alarm: it is honest.
+Which target is healthy each scenario kind knows (`control`). For each fault the gates whose metric
+is listed in `EXPECTED` must FAIL, and no other gate may; for the healthy target no gate may FAIL. A
+gate that becomes INCONCLUSIVE under a fault (an agent that never answers has no latency) is no
+alarm: it is honest.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sts_eval import runner
 from sts_eval.observation import Outcome
-from sts_eval.planning import RunOptions
+from sts_eval.planning import RunError, RunOptions
 from sts_eval.runner import Progress
-from sts_eval.suite import load_suite
+from sts_eval.suite import Suite, load_suite
 from sts_eval.targets import FAULTS
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 HEALTHY = "none"
 
@@ -68,6 +72,7 @@ class Row:
     """One fault on one suite: what each gated metric said."""
 
     suite: str
+    target: str
     fault: str
     outcomes: dict[str, str]
     expected: frozenset[str]
@@ -85,9 +90,13 @@ class Row:
 
 @dataclass
 class Matrix:
-    """All rows; ok when every fault is caught by its own metric alone."""
+    """All rows; ok when every fault is caught by its own metric alone.
+
+    skipped: suites without a gate, which cannot raise an alarm.
+    """
 
     rows: list[Row] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -98,9 +107,11 @@ class Matrix:
         """For `--format json`."""
         return {
             "ok": self.ok,
+            "skipped": self.skipped,
             "rows": [
                 {
                     "suite": row.suite,
+                    "target": row.target,
                     "fault": row.fault,
                     "outcomes": row.outcomes,
                     "expected": sorted(row.expected),
@@ -113,21 +124,35 @@ class Matrix:
 
 
 def run_selftest(
-    suites: tuple[Path, ...], target: str, limit: int | None, progress: Progress
+    paths: tuple[Path, ...], target: str | None, limit: int | None, progress: Progress
 ) -> Matrix:
-    """Run every applicable fault of every suite on a healthy target."""
-    matrix = Matrix()
-    for path in suites:
-        suite = load_suite(path)
-        gated = {gate.metric for gate in suite.gates}
-        faults = [f for f in FAULTS.entries() if EXPECTED.get(f, frozenset()) & gated]
+    """Run every applicable fault of every suite on a healthy target; None: the suite's own.
+
+    Raises SuiteErrors, RegistryError, RunError; all suites are checked before the first one runs.
+    """
+    suites = [(path, load_suite(path)) for path in paths]
+    matrix = Matrix(skipped=[suite.model.suite for _, suite in suites if not suite.gates])
+    gated = [(path, suite, target or control_of(suite)) for path, suite in suites if suite.gates]
+    for path, suite, healthy in gated:
+        metrics = {gate.metric for gate in suite.gates}
+        faults = [f for f in FAULTS.entries() if EXPECTED.get(f, frozenset()) & metrics]
         for fault in (HEALTHY, *faults):
-            spec = target if fault == HEALTHY else f"{fault}+{target}"
-            matrix.rows.append(_run_one(path, fault, spec, limit, progress))
+            matrix.rows.append(_run_one(path, fault, healthy, limit, progress))
     return matrix
 
 
-def _run_one(path: Path, fault: str, spec: str, limit: int | None, progress: Progress) -> Row:
+def control_of(suite: Suite) -> str:
+    """The healthy target of a suite's scenario kinds. Raises RunError when they do not agree."""
+    kinds: list[Any] = [kind for kind, _ in suite.blocks]
+    named = sorted({kind.control for kind in kinds if hasattr(kind, "control")})
+    if len(named) != 1:
+        what = f"several healthy targets ({', '.join(named)})" if named else "no healthy target"
+        raise RunError(f"{suite.file}: its scenario kinds know {what}: name one with --target")
+    return named[0]
+
+
+def _run_one(path: Path, fault: str, target: str, limit: int | None, progress: Progress) -> Row:
+    spec = target if fault == HEALTHY else f"{fault}+{target}"
     with tempfile.TemporaryDirectory(prefix="sts-eval-selftest-") as folder:
         options = RunOptions(suite=path, target=spec, limit=limit, out=Path(folder))
         run_folder = runner.start_run(options, progress)
@@ -138,11 +163,11 @@ def _run_one(path: Path, fault: str, spec: str, limit: int | None, progress: Pro
         if outcomes.get(verdict.metric) != Outcome.FAIL:
             outcomes[verdict.metric] = verdict.outcome.value
     expected = EXPECTED.get(fault, frozenset()) & frozenset(outcomes)
-    return Row(record.suite["suite"], fault, outcomes, expected)
+    return Row(record.suite["suite"], target, fault, outcomes, expected)
 
 
 def console_matrix(matrix: Matrix) -> None:
-    """Print the detection matrix."""
+    """Print the detection matrix: by suite, then of all suites."""
     from rich.console import Console
     from rich.table import Table
 
@@ -150,7 +175,7 @@ def console_matrix(matrix: Matrix) -> None:
     for suite in dict.fromkeys(row.suite for row in matrix.rows):
         rows = [row for row in matrix.rows if row.suite == suite]
         metrics = list(rows[0].outcomes)
-        table = Table(title=f"{suite}: which fault raises which alarm")
+        table = Table(title=f"{suite} ({rows[0].target}): which fault raises which alarm")
         table.add_column("fault")
         for metric in metrics:
             table.add_column(metric.replace("_", "\n"), justify="center")
@@ -159,13 +184,33 @@ def console_matrix(matrix: Matrix) -> None:
             cells = [_cell(row, metric) for metric in metrics]
             table.add_row(row.fault, *cells, "yes" if row.ok else "NO")
         console.print(table)
-    console.print("ALARM: caught by its own metric. FALSE ALARM: by another. ?: not measured.")
+    console.print(
+        "ALARM: caught by its own metric. FALSE ALARM: by another. TOO FEW: scenarios to decide it"
+        " (--limit). ?: not decided."
+    )
+    console.print(_summary(matrix))
+    for suite in matrix.skipped:
+        console.print(f"{suite} has no gate: nothing in it can raise an alarm.")
+
+
+def _summary(matrix: Matrix) -> Table:
+    from rich.table import Table
+
+    table = Table(title="All faults")
+    for name in ("suite", "fault", "caught by", "missed by", "other alarms", "as expected"):
+        table.add_column(name, overflow="fold")
+    for row in matrix.rows:
+        groups = (row.expected & row.alarms, row.expected - row.alarms, row.alarms - row.expected)
+        cells = [", ".join(sorted(group)) or "-" for group in groups]
+        table.add_row(row.suite, row.fault, *cells, "yes" if row.ok else "NO")
+    return table
 
 
 def _cell(row: Row, metric: str) -> str:
     outcome = row.outcomes.get(metric)
     if metric in row.expected:
-        return "ALARM" if outcome == Outcome.FAIL else "MISSED"
+        missed = "TOO FEW" if outcome == Outcome.INCONCLUSIVE else "MISSED"
+        return "ALARM" if outcome == Outcome.FAIL else missed
     if outcome == Outcome.FAIL:
         return "FALSE ALARM"
     return "?" if outcome == Outcome.INCONCLUSIVE else "."

@@ -21,8 +21,11 @@ def quantity_words(
 
 
 def number_words(value: float) -> str:
-    """Four significant digits, never in exponents between 0.001 and a million."""
-    if value == 0:
+    """Four significant digits, never in exponents between 0.001 and a million.
+
+    What is below 1e-9 is the rounding of a zero.
+    """
+    if abs(value) < 1e-9:
         return "0"
     if abs(value) >= 1e6 or abs(value) < 1e-3:
         return f"{value:.3g}"

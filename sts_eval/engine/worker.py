@@ -9,6 +9,7 @@ a shared double holding the monotonic time of the last progress.
 from __future__ import annotations
 
 import time
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -147,14 +148,24 @@ def _close_quietly(session: Any) -> None:
         return  # it has failed already; the first failure is the one to report
 
 
+def limit_threads(environ: MutableMapping[str, str], threads: int) -> None:
+    """Tell the numerical libraries how many threads to use; a user's OMP_NUM_THREADS holds for all.
+
+    Torch listens to MKL before OpenMP: threads of which a user asked for one would wait for each
+    other on a busy machine.
+    """
+    asked = environ.setdefault("OMP_NUM_THREADS", str(threads))
+    for name in ("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        environ.setdefault(name, asked)
+
+
 def worker_main(config: WorkerConfig, link: Connection, beat: Any) -> None:
     """Entry point of the process: lots of jobs in, answers out, until None arrives."""
     import os
     import sys
 
     sys.path[:0] = [entry for entry in config.search_path if entry not in sys.path]
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, str(config.threads))
+    limit_threads(os.environ, config.threads)
     worker = Worker(config, beat)
     while True:
         try:

@@ -5,8 +5,9 @@ and what the judges heard into observations. Plug-ins from outside register with
 loader`.
 
 A kind may offer more than `Kind` asks for: `notes(observations)`, sentences about a run;
-`known_words(scenario)`, a transcript that came with a recording; and `pool` (see `Pools`), an
-analysis that needs many traces at once.
+`known_words(scenario)`, a transcript that came with a recording; `control`, the name of a healthy
+target, which must pass (`sts-eval selftest`); and `pool` (see `Pools`), an analysis that needs many
+traces at once.
 """
 
 from __future__ import annotations

@@ -71,6 +71,7 @@ class ToneReplyKind:
     """See the module."""
 
     name = "tone_reply"
+    control = "scripted_empath"
     block: type[ScenarioBlock] = ToneReplyBlock
     metrics: tuple[MetricSpec, ...] = EMOTION_REPLY_METRICS
 

@@ -7,7 +7,7 @@ other words differ in pitch and length anyway, and that is no other tone.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -93,6 +93,8 @@ def own_voice(items: Sequence[PoolItem], seed: int) -> Voices:
             sums[one.cluster] = Counts(old.total + u * a, old.size + u * u)
         spec = specs.FOLLOWS[feature]
         slope = ratio(sums, seed=seed, name=spec.name)
+        if reasons and not slope.reason:
+            slope = slope._replace(reason="; ".join(_counted(reasons)))
         voices.estimates.append(finished(spec, slope, len(pairs), len(sums), lost))
     return voices
 
@@ -114,6 +116,10 @@ def _said(item: PoolItem, readings: Readings) -> _Said | str:
     if user is None or agent is None or reading is None:
         return "too little voice to measure pitch"
     return _Said(item.scenario.cluster, user, agent.against(reading))
+
+
+def _counted(reasons: Sequence[str]) -> list[str]:
+    return [f"{count} not measured: {reason}" for reason, count in Counter(reasons).most_common()]
 
 
 def _part(track: Samples, start_s: float, end_s: float) -> Samples:

@@ -10,59 +10,30 @@
                dialog/transcriptions; Busso et al., 2008; neutral, happy (with excited), sad, angry
     mead       M003/audio/angry/level_3/030.wav         Wang et al., 2020; .m4a must be converted
 
-Folders above these names may be called anything. A folder is untrusted: links are not followed,
-sizes are bounded, and a file of another name is counted and left out, never guessed at.
+Folders above these names may be called anything.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
 
+from sts_eval.probes.emotion_token_files import (
+    SOUNDS,
+    Corpus,
+    CorpusError,
+    Recording,
+    named,
+    read_text,
+    text_key,
+    walk,
+)
 from sts_eval.registry import nearest
 
 Layout = Literal["ravdess", "crema-d", "esd", "emov-db", "expresso", "iemocap", "mead"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
-
-MOST_FILES = 300_000
-MOST_TEXT_BYTES = 20_000_000
-SOUNDS = (".wav", ".flac", ".m4a", ".ogg", ".mp3")
-LFS_POINTER = b"version https://git-lfs"
-
-
-class CorpusError(ValueError):
-    """A download that cannot be used; the message says what was expected."""
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One file. text: the same for recordings of one sentence; words: "" where not known."""
-
-    path: Path
-    speaker: str
-    emotion: str
-    text: str
-    words: str = ""
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """What a folder holds. parallel: recordings of one text hold the same words."""
-
-    recordings: tuple[Recording, ...]
-    parallel: bool
-    notes: tuple[str, ...] = ()
-
-
-def text_key(words: str) -> str:
-    """Words as a name that is the same for every recording of them."""
-    kept = "".join(c if c.isalnum() else " " for c in words.casefold().replace("'", ""))
-    return "-".join(kept.split())[:80]
 
 
 def read_corpus(layout: str, folder: Path) -> Corpus:
@@ -72,7 +43,7 @@ def read_corpus(layout: str, folder: Path) -> Corpus:
     if not folder.is_dir():
         raise CorpusError(f"{layout}: {folder.name} is not a folder")
     read, example = _READERS[layout]
-    files = list(_walk(folder))
+    files = list(walk(folder))
     corpus = read(folder, [path for path in files if path.suffix.lower() in SOUNDS])
     if not corpus.recordings:
         seen = next((p.relative_to(folder).as_posix() for p in files), "")
@@ -80,105 +51,6 @@ def read_corpus(layout: str, folder: Path) -> Corpus:
         why = f" ({corpus.notes[0]})" if corpus.notes else ""
         raise CorpusError(f"{layout}: {folder.name}: no recording named as {example}{found}{why}")
     return corpus
-
-
-def choose(
-    recordings: Sequence[Recording],
-    *,
-    emotions: Sequence[str] = (),
-    speakers: int,
-    per_emotion: int,
-    takes: int,
-    seed: int,
-) -> list[Recording]:
-    """Some speakers, and of each emotion so many texts in so many takes; the same whenever asked.
-
-    Texts are ranked alike for all speakers and emotions, so that shared ones come together.
-    emotions: only these (empty: all). Raises CorpusError for one that no recording has.
-    """
-    known = {each.emotion for each in recordings}
-    for emotion in emotions:
-        if emotion not in known:
-            raise CorpusError(f"no recording of emotion {emotion!r}{nearest(emotion, known)}")
-    wanted = set(emotions) or known
-    names = sorted({each.speaker for each in recordings}, key=lambda name: _rank(seed, name))
-    kept_speakers = set(names[:speakers])
-    cells: dict[tuple[str, str], dict[str, list[Recording]]] = {}
-    for each in sorted(recordings, key=lambda r: r.path):
-        if each.speaker in kept_speakers and each.emotion in wanted:
-            cell = cells.setdefault((each.speaker, each.emotion), {})
-            cell.setdefault(each.text, []).append(each)
-    chosen: list[Recording] = []
-    for _, cell in sorted(cells.items()):
-        texts = sorted(cell, key=lambda text: _rank(seed, text))[:per_emotion]
-        chosen += [each for text in texts for each in cell[text][:takes]]
-    return chosen
-
-
-def _rank(seed: int, name: str) -> bytes:
-    return hashlib.sha256(f"{seed}\x1f{name}".encode()).digest()
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Regular files below a folder, links left out, in a stable order. Raises CorpusError."""
-    count = 0
-    for base, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(base) / name
-            if path.is_symlink() or not path.is_file():
-                continue
-            count += 1
-            if count > MOST_FILES:
-                raise CorpusError(f"{folder.name}: more than {MOST_FILES} files: not one corpus")
-            yield path
-
-
-def _is_pointer(path: Path) -> bool:
-    """Whether a file is a git-LFS pointer in place of the audio."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(len(LFS_POINTER)) == LFS_POINTER
-    except OSError:
-        return False
-
-
-def _named(
-    files: Sequence[Path], parse: Callable[[Path], Recording | None], parallel: bool
-) -> Corpus:
-    """The recordings that `parse` knows; the others are counted, with an example."""
-    found, strange, pointers = [], [], 0
-    for path in files:
-        item = parse(path)
-        if item is None:
-            strange.append(path.name)
-        elif _is_pointer(path):
-            pointers += 1
-        else:
-            found.append(item)
-    notes = []
-    if strange:
-        notes.append(f"{len(strange)} files of other names are left out, e.g. {strange[0]}")
-    if pointers:
-        notes.append(f"{pointers} files are git-LFS pointers, not audio: run `git lfs pull`")
-    return Corpus(tuple(found), parallel, tuple(notes))
-
-
-def _text(path: Path) -> str:
-    """A text file in UTF-8, UTF-16 or GBK (ESD has all three). Raises CorpusError."""
-    try:
-        if path.stat().st_size > MOST_TEXT_BYTES:
-            raise CorpusError(f"{path.name}: larger than {MOST_TEXT_BYTES} bytes")
-        raw = path.read_bytes()
-    except OSError as error:
-        raise CorpusError(f"{path.name}: {error.strerror or error}") from error
-    wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
-    for encoding in ("utf-16",) if wide else ("utf-8-sig", "gbk"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("utf-8", errors="replace")
 
 
 _RAVDESS = re.compile(r"03-01-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])\.wav", re.I)
@@ -195,7 +67,7 @@ def _ravdess(folder: Path, files: list[Path]) -> Corpus:
         words = _RAVDESS_WORDS[match[3]]
         return Recording(path, f"actor{match[5]}", emotion, text_key(words), words)
 
-    return _named(files, parse, parallel=True)
+    return named(files, parse, parallel=True)
 
 
 _CREMA_D = re.compile(r"(\d{4})_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX?)\.wav")
@@ -227,7 +99,7 @@ def _crema_d(folder: Path, files: list[Path]) -> Corpus:
         words = _CREMA_D_WORDS[match[2]]
         return Recording(path, match[1], _CREMA_D_EMOTIONS[match[3]], text_key(words), words)
 
-    return _named(files, parse, parallel=True)
+    return named(files, parse, parallel=True)
 
 
 _ESD = re.compile(r"(00(?:0[1-9]|1\d|20))_(\d{6})\.wav")
@@ -241,7 +113,7 @@ def _esd(folder: Path, files: list[Path]) -> Corpus:
     words: dict[str, str] = {}
     beside = {path for file in files for path in _beside(file, folder)}
     for path in sorted(p for p in beside if p.is_file() and not p.is_symlink()):
-        for line in _text(path).splitlines():
+        for line in read_text(path).splitlines():
             fields = line.split("\t")
             if len(fields) >= 2 and re.fullmatch(r"00\d\d_\d{6}", fields[0].strip()):
                 words[fields[0].strip()] = fields[1].strip()
@@ -257,7 +129,7 @@ def _esd(folder: Path, files: list[Path]) -> Corpus:
         text = f"{tongue}-{number:03d}"
         return Recording(path, match[1], emotions[0], text, words.get(path.stem, ""))
 
-    return _named(files, parse, parallel=True)
+    return named(files, parse, parallel=True)
 
 
 def _beside(file: Path, folder: Path) -> list[Path]:
@@ -278,7 +150,7 @@ _ARCTIC = re.compile(r'\(\s*arctic_a(\d{4})\s+"([^"]*)"\s*\)')
 
 def _emov_db(folder: Path, files: list[Path]) -> Corpus:
     prompts = folder / "cmuarctic.data"
-    words = dict(_ARCTIC.findall(_text(prompts))) if prompts.is_file() else {}
+    words = dict(_ARCTIC.findall(read_text(prompts))) if prompts.is_file() else {}
 
     def parse(path: Path) -> Recording | None:
         match = _EMOV_DB.fullmatch(path.name)
@@ -290,7 +162,7 @@ def _emov_db(folder: Path, files: list[Path]) -> Corpus:
         said = words.get(match[2], "")
         return Recording(path, speakers.pop(), emotion, f"arctic-a{match[2]}", said)
 
-    return _named(files, parse, parallel=True)
+    return named(files, parse, parallel=True)
 
 
 _EXPRESSO = re.compile(r"(ex\d\d)_([a-z]+)_(\d{5})\.wav")
@@ -298,8 +170,8 @@ _EXPRESSO = re.compile(r"(ex\d\d)_([a-z]+)_(\d{5})\.wav")
 
 def _expresso(folder: Path, files: list[Path]) -> Corpus:
     words: dict[str, str] = {}
-    for path in [p for p in _walk(folder) if p.name == "read_transcriptions.txt"][:1]:
-        for line in _text(path).splitlines():
+    for path in [p for p in walk(folder) if p.name == "read_transcriptions.txt"][:1]:
+        for line in read_text(path).splitlines():
             stem, tab, text = line.partition("\t")
             if tab:
                 words[stem.strip()] = text.replace("*", "").strip()
@@ -312,7 +184,7 @@ def _expresso(folder: Path, files: list[Path]) -> Corpus:
         said = words.get(path.stem, "")
         return Recording(path, match[1], emotion, text_key(said) or path.stem, said)
 
-    return _named(files, parse, parallel=bool(words))
+    return named(files, parse, parallel=bool(words))
 
 
 _IEMOCAP_LABEL = re.compile(
@@ -324,14 +196,14 @@ _IEMOCAP_EMOTIONS = {"neu": "neutral", "hap": "happy", "exc": "happy", "sad": "s
 
 def _iemocap(folder: Path, files: list[Path]) -> Corpus:
     sounds = {path.stem: path for path in files if path.suffix.lower() == ".wav"}
-    texts = [path for path in _walk(folder) if path.suffix == ".txt"]
+    texts = [path for path in walk(folder) if path.suffix == ".txt"]
     words: dict[str, str] = {}
     labels: dict[str, tuple[str, str]] = {}
     for path in texts:
         kind = path.parent.name
         if kind not in ("EmoEvaluation", "transcriptions") or path.name.startswith("."):
             continue
-        for line in _text(path).splitlines():
+        for line in read_text(path).splitlines():
             if kind == "EmoEvaluation" and (match := _IEMOCAP_LABEL.fullmatch(line)):
                 labels[match[1]] = (match[2], match[3])
             elif kind == "transcriptions" and (match := _IEMOCAP_LINE.fullmatch(line.strip())):
@@ -381,7 +253,7 @@ def _mead(folder: Path, files: list[Path]) -> Corpus:
         # which sentences are the same in two emotions is not in the names
         return Recording(path, speaker, _MEAD_EMOTIONS[emotion], f"clip-{path.stem}")
 
-    corpus = _named(files, parse, parallel=False)
+    corpus = named(files, parse, parallel=False)
     kept = tuple(each for each in corpus.recordings if each.path.suffix.lower() != ".m4a")
     packed = len(corpus.recordings) - len(kept)
     if not packed:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from sts_eval.probes import PlanContext, derive_seed
-from sts_eval.probes.emotion_token_analysis import ORIGINAL
-from sts_eval.probes.emotion_token_corpora import Recording, choose, read_corpus, text_key
+from sts_eval.probes.emotion_token_corpora import read_corpus
+from sts_eval.probes.emotion_token_files import Recording, choose, text_key
+from sts_eval.probes.emotion_token_tasks import ORIGINAL
 from sts_eval.probes.latency import Pick
 from sts_eval.registry import nearest
 from sts_eval.scenario import Plan, Rendered, Scenario

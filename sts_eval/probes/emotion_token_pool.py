@@ -20,10 +20,8 @@ from sts_eval.probes import PoolContext, Pooled, PoolItem
 from sts_eval.probes import emotion_token_specs as specs
 from sts_eval.probes.emotion_token_analysis import (
     ACOUSTIC,
-    EMOTION,
     SEMANTIC,
     Findings,
-    Task,
     analyse,
 )
 from sts_eval.probes.emotion_token_features import (
@@ -36,6 +34,7 @@ from sts_eval.probes.emotion_token_features import (
     sound_features,
 )
 from sts_eval.probes.emotion_token_plan import prefix
+from sts_eval.probes.emotion_token_tasks import EMOTION, Task
 from sts_eval.stats import quantity, tidy
 from sts_eval.stats.bootstrap import MIN_CLUSTERS, Resampled, resample
 from sts_eval.stats.proportions import Bounds

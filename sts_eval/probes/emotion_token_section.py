@@ -12,13 +12,10 @@ from sts_eval.probes.emotion_token_analysis import (
     ACOUSTIC,
     ALL,
     AUDIO,
-    EMOTION,
-    ORIGINAL,
     SEMANTIC,
-    SPEAKER,
-    WORDS,
     Findings,
 )
+from sts_eval.probes.emotion_token_tasks import EMOTION, ORIGINAL, SPEAKER, WORDS
 from sts_eval.record import Cell, Chart, Point, Section, Series, Table
 from sts_eval.wording import interval_brackets, number_words, quantity_words
 

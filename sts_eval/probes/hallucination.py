@@ -59,6 +59,7 @@ class HallucinationKind:
     """See the module."""
 
     name = "hallucination"
+    control = "answering"
     block: type[ScenarioBlock] = HallucinationBlock
     metrics: tuple[MetricSpec, ...] = HALLUCINATION_METRICS
 

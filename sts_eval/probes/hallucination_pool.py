@@ -5,6 +5,9 @@
 - why sums went wrong, and which numbers were heard for which;
 - what was done with questions that have an answer, have none, or rest on a false premise;
 - kinds of degenerate output.
+
+Some nonsense passes for words in the ears of a judge. Where most answers are gibberish, those that
+are not recognised as such are a selection of it: what they "say" is then not measured either.
 """
 
 from __future__ import annotations
@@ -21,17 +24,37 @@ from sts_eval.probes import PoolContext, Pooled, PoolItem
 from sts_eval.probes import hallucination_specs as specs
 from sts_eval.record import Cell, Chart, Point, Section, Series, Table
 from sts_eval.stats import estimate, sample_of
+from sts_eval.stats.pooled import PooledValue, finished
+from sts_eval.stats.proportions import Bounds
 from sts_eval.stats.sample import tidy
 
 BLAMES = ("right", "hearing", "thinking", "speaking", "judge", "unknown")
 SIZES = ("0-9", "10-20", "21-99", "100+", "decimal", "units")
 MOST_ROWS = 25
+HEARD = (  # what is read from the words that a judge hears
+    specs.NUMBER,
+    specs.NUMBER_CORRECTED,
+    specs.FACT,
+    specs.GAP,
+    *specs.SPLIT.values(),
+    specs.DISAGREE,
+    specs.FABRICATION,
+    specs.REFUSAL_RECALL,
+    specs.REFUSAL_PRECISION,
+    specs.REPEAT,
+    specs.INSERTED,
+    specs.DROPPED,
+    specs.VOICED,
+)
 
 
 def pool_answers(items: Sequence[PoolItem], context: PoolContext) -> Pooled:
     """Finished estimate and sections of a run's scenarios of this kind."""
     every = [each for item in items for each in item.observations]
     numbers = [each for each in every if each.metric == specs.NUMBER.name]
+    babble = mostly_gibberish(every)
+    if babble:
+        return Pooled(estimates=_not_heard(every, babble), sections=[_degenerates(every, babble)])
     judge = context.judges.get("asr", "none")
     corrected, estimates = None, []
     if numbers:
@@ -45,6 +68,30 @@ def pool_answers(items: Sequence[PoolItem], context: PoolContext) -> Pooled:
     if every:
         sections.append(_degenerates(every))
     return Pooled(estimates=estimates, sections=sections)
+
+
+def mostly_gibberish(every: Sequence[Observation]) -> str:
+    """Why nothing that was heard can be relied on: more than half of it is gibberish; else ""."""
+    found = [each.value for each in every if each.metric == specs.GIBBERISH.name]
+    values = [value for value in found if value is not None]
+    hits = sum(value == 1.0 for value in values)
+    if 2 * hits <= len(values):
+        return ""
+    return (
+        f"{hits} of {len(values)} answers are gibberish: the others may be gibberish that passes"
+        " for words"
+    )
+
+
+def _not_heard(every: Sequence[Observation], reason: str) -> list[Estimate]:
+    """All metrics of what was heard, without a value."""
+    seen = {each.metric for each in every}
+    nothing = PooledValue(None, Bounds(None, None), "none", reason)
+    return [
+        finished(spec, nothing, 0, 0, [e.status for e in every if e.metric == spec.name])
+        for spec in HEARD
+        if spec.name in seen
+    ]
 
 
 def correct(
@@ -230,7 +277,7 @@ def _claims(items: Sequence[PoolItem]) -> Section:
     return Section(id="claims", title="Knowing and not knowing", tables=tables)
 
 
-def _degenerates(every: Sequence[Observation]) -> Section:
+def _degenerates(every: Sequence[Observation], babble: str = "") -> Section:
     rows: list[list[str | Cell]] = []
     for kind, spec in specs.KINDS_OF_DEGENERATE.items():
         found = [each for each in every if each.metric == spec.name]
@@ -245,4 +292,5 @@ def _degenerates(every: Sequence[Observation]) -> Section:
         rows=rows,
         note="One answer may be of several kinds.",
     )
-    return Section(id="degenerate", title="No answer at all", tables=[table])
+    paragraphs = [f"What was heard is not measured: {babble}."] if babble else []
+    return Section(id="degenerate", title="No answer at all", paragraphs=paragraphs, tables=[table])

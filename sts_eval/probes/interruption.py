@@ -103,6 +103,7 @@ class InterruptionKind:
     """See the module."""
 
     name = "interruption"
+    control = "scripted_duplex"
     block: type[ScenarioBlock] = InterruptionBlock
     metrics: tuple[MetricSpec, ...] = INTERRUPTION_METRICS
 

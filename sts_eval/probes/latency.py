@@ -96,6 +96,7 @@ class QuestionKind:
     """See the module."""
 
     name = "question"
+    control = "scripted"
     block: type[ScenarioBlock] = QuestionBlock
     metrics: tuple[MetricSpec, ...] = LATENCY_METRICS
 

@@ -100,6 +100,7 @@ class OverfitKind:
     """See the module."""
 
     name = "overfit"
+    control = "scripted"
     block: type[ScenarioBlock] = OverfitBlock
     metrics: tuple[MetricSpec, ...] = OVERFIT_METRICS
 

@@ -67,6 +67,7 @@ class VoiceCloneKind:
     """See the module."""
 
     name = "voice_clone"
+    control = "scripted_voice"
     block: type[ScenarioBlock] = VoiceCloneBlock
     metrics: tuple[MetricSpec, ...] = VOICE_METRICS
 

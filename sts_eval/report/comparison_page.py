@@ -1,7 +1,8 @@
 """The page of a comparison: what changed from run A to run B, and both recordings of a scenario.
 
-Differences are B - A over the scenarios that both runs measured; they, their intervals and the
-words for them come from `sts_eval.compare`. The scenarios that changed most come first.
+Differences are B - A over the scenarios that both runs measured (unpaired: of whole runs); they,
+their intervals and the words for them come from `sts_eval.compare`. The scenarios that changed most
+come first.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class DifferenceRow:
     b: str
     difference: str
     interval: str
+    sizes: str
     detectable: str
     value_pct: float | None
     lo_pct: float | None
@@ -93,7 +95,7 @@ def build_comparison(
     cards, shared = _cards(a, b, comparison, dirs, budget or Budget(cards=120))
     links = {card.scenario_a.id: f"#{card.anchor}" for card in cards}
     ordered = sorted(comparison.rows, key=lambda row: _ORDER.index(row.change))
-    rows = [_difference(row, links) for row in ordered]
+    rows = [_difference(row, links, paired=comparison.paired) for row in ordered]
     recordings = [each for card in cards for each in (card.recording_a, card.recording_b)]
     context: dict[str, Any] = {
         "comparison": comparison,
@@ -165,7 +167,7 @@ def _side(name: str, run: RunSummary) -> list[tuple[str, str]]:
     ]
 
 
-def _difference(row: ComparisonRow, links: dict[str, str]) -> DifferenceRow:
+def _difference(row: ComparisonRow, links: dict[str, str], *, paired: bool) -> DifferenceRow:
     share = row.statistic == "rate"
 
     def shown(value: float | None, signed: bool = False) -> str:
@@ -190,6 +192,7 @@ def _difference(row: ComparisonRow, links: dict[str, str]) -> DifferenceRow:
             if row.difference is not None
             else ""
         ),
+        sizes=counted(row.n_paired, "pair") if paired else _sizes(row),
         detectable=shown(row.detectable, True).lstrip("+") if row.detectable is not None else "",
         value_pct=pct(row.difference),
         lo_pct=pct(row.lo),
@@ -201,6 +204,11 @@ def _difference(row: ComparisonRow, links: dict[str, str]) -> DifferenceRow:
             if each.scenario_id in links
         ][:MOST_LINKS],
     )
+
+
+def _sizes(row: ComparisonRow) -> str:
+    counts = [0 if side is None else side.n for side in (row.a, row.b)]
+    return f"n = {counts[0]:,} and {counts[1]:,}"
 
 
 def _cards(

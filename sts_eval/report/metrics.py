@@ -77,7 +77,17 @@ class MetricSection:
     @property
     def measured(self) -> bool:
         """Whether there is a value, be it without observations (a pooled estimate)."""
-        return any(row.value_pct is not None for row in self.rows)
+        return any(row.value_pct is not None for row in self.rows) or bool(self.by_condition)
+
+    @property
+    def by_condition(self) -> str:
+        """By what a metric without a value for the whole run has values; else ""."""
+        shown = [
+            table.dimension
+            for table in self.slices
+            if any(row.value_pct is not None for row in table.rows)
+        ]
+        return "" if self.rows else ", ".join(shown)
 
     @property
     def undecided(self) -> bool:

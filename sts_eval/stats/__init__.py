@@ -1,7 +1,7 @@
 """Statistics: estimates with intervals, tests of bounds, paired differences, Holm's correction.
 
-`summary` ties the methods together; `proportions`, `quantiles`, `bootstrap` and `paired` each hold
-one method with its equations and sources.
+`summary` ties the methods together; `proportions`, `quantiles`, `bootstrap`, `paired` and
+`unpaired` each hold one method with its equations and sources.
 """
 
 from sts_eval.stats.paired import (
@@ -15,6 +15,7 @@ from sts_eval.stats.paired import (
 )
 from sts_eval.stats.sample import Sample, cluster_label, in_slice, sample_of, slices_by, tidy
 from sts_eval.stats.summary import estimate, estimate_all, estimate_sample, p_of_bound, quantity
+from sts_eval.stats.unpaired import difference_of_estimates, unpaired_difference
 
 __all__ = [
     "Difference",
@@ -22,6 +23,7 @@ __all__ = [
     "Sample",
     "cluster_label",
     "difference",
+    "difference_of_estimates",
     "estimate",
     "estimate_all",
     "estimate_sample",
@@ -35,4 +37,5 @@ __all__ = [
     "scenario_means",
     "slices_by",
     "tidy",
+    "unpaired_difference",
 ]

@@ -20,8 +20,9 @@ Evaluation Review 1995), with Student's points for the number of clusters.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -111,6 +112,7 @@ class Difference:
     """new - old of one statistic, with what is needed to test it.
 
     detectable: smallest true change found 80 % of the time; None where no interval is given.
+    score: z of "the difference is `bound`" for an interval that is no bootstrap.
     """
 
     value: float | None
@@ -119,7 +121,7 @@ class Difference:
     reason: str = ""
     detectable: float | None = None
     draws: Resampled | None = None
-    discordance: Discordance | None = None
+    score: Callable[[float], float] | None = None
 
     def p_at_most(self, bound: float) -> float | None:
         """p-value of "the difference is at most bound"; None without an interval."""
@@ -127,8 +129,8 @@ class Difference:
 
         if self.draws is not None:
             return self.draws.p_at_most(bound)
-        if self.discordance is not None:
-            return float(ndtr(-tango_z(self.discordance, bound)))
+        if self.score is not None:
+            return float(ndtr(-self.score(bound)))
         return None
 
     def p_at_least(self, bound: float) -> float | None:
@@ -137,8 +139,8 @@ class Difference:
 
         if self.draws is not None:
             return self.draws.p_at_least(bound)
-        if self.discordance is not None:
-            return float(ndtr(tango_z(self.discordance, bound)))
+        if self.score is not None:
+            return float(ndtr(self.score(bound)))
         return None
 
     def p_zero(self) -> float | None:
@@ -237,9 +239,12 @@ def _tango(pairing: Pairing, value: float) -> Difference:
     method = "Tango score interval"
     if not pairing.new.independent:
         method += f", effective n {n_eff:.1f}"
-    half = (bounds.hi - bounds.lo) / 2
     return Difference(
-        value, bounds, method, detectable=half / Z * (Z + POWER_POINT), discordance=counts
+        value,
+        bounds,
+        method,
+        detectable=detectable_from((bounds.hi - bounds.lo) / 2),
+        score=partial(tango_z, counts),
     )
 
 
@@ -255,6 +260,11 @@ def _from_both_intervals(pairing: Pairing, value: float) -> Difference:
     assert new_hi is not None
     bounds = Bounds(new_lo - old_hi, new_hi - old_lo)
     return Difference(value, bounds, "both exact intervals", "a run without any change of outcome")
+
+
+def detectable_from(half_width: float) -> float:
+    """What an interval of this half width, of 1.96 standard errors, would find."""
+    return half_width / Z * (Z + POWER_POINT)
 
 
 def _detectable(standard_error: float, clusters: int) -> float:

@@ -27,7 +27,7 @@ class Sample:
     """Measured values with their clusters.
 
     values: [n]; cluster: [n] index into cluster_sizes; scenario: [n] scenario ids.
-    n_unmeasured, n_error: observations without a value.
+    n_unmeasured, n_error: observations without a value. labels: [C] names of the clusters.
     """
 
     values: FloatArray
@@ -35,6 +35,7 @@ class Sample:
     scenario: tuple[str, ...]
     n_unmeasured: int = 0
     n_error: int = 0
+    labels: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -79,6 +80,7 @@ def make_sample(
         scenario=tuple(row[1] for row in kept),
         n_unmeasured=n_unmeasured + len(every) - len(kept),
         n_error=n_error,
+        labels=tuple(labels),
     )
 
 

@@ -65,7 +65,8 @@ class _SaysSession(_Wrapped):
     def alter(self, emission: Emission, frame: Samples) -> Emission:
         if rms_dbfs(frame) > SOUND_DBFS:
             self._user_spoke = True
-        begins = self._user_spoke and bool(emission.audio.size)
+        # a target that gives every frame back is silent until it answers
+        begins = self._user_spoke and rms_dbfs(emission.audio) > SOUND_DBFS
         if begins:
             self._turn, self._user_spoke = self._turn + 1, False
         if self._turn < 0 or self._turn >= len(self._said):

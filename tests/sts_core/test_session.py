@@ -130,23 +130,12 @@ def test_the_acoustic_delay_costs_its_frames_and_nothing_else(ear, users, delay)
     assert silent == [t < delay for t in range(16)]
 
 
-def test_a_prefix_is_said_before_the_user_is_heard(system, users):
-    prefix = users[2].reshape(-1)[: 5 * FRAME_SAMPLES - 100]
-    plain = play(system.open(), users[0])
-    led = system.open(SessionOptions(agent_prefix=prefix))
-    assert int(led.state.lm.temporal.position[0]) == 5
-    said = system.ear.codec.encode(torch.from_numpy(prefix)[None, None])[0, :, -1]
-    assert torch.equal(led.state.lm.codes[0, -1], said)
-    assert not np.array_equal(sound(play(led, users[0])), sound(plain))
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ([], "at least one"),
         ([SessionOptions(voice="nobody")], "no voice 'nobody'; there are"),
         ([SessionOptions(temperature=0.0), SessionOptions(temperature=1.0)], "same temperature"),
-        ([SessionOptions(), SessionOptions(agent_prefix=np.zeros(9, np.float32))], "together"),
     ],
 )
 def test_what_cannot_be_held_is_refused(system, options, message):

@@ -65,6 +65,16 @@ def test_audio_left_at_the_end_is_noted():
     assert recording.events[0].data == {"queued_s": 0.1}
 
 
+def test_silence_left_at_the_end_cuts_nothing_off():
+    every_frame = {k: Emission(np.zeros(FRAME_SAMPLES, np.float32)) for k in range(10)}
+    assert lockstep(Says(every_frame)).events == []
+    half_played = {8: Emission(np.r_[np.ones(1920), np.zeros(900)].astype(np.float32))}
+    assert lockstep(Says(half_played)).events == []
+    sounds = {8: Emission(np.r_[np.ones(3000), np.zeros(900)].astype(np.float32))}
+    (event,) = lockstep(Says(sounds)).events
+    assert event.data == {"queued_s": round((3900 - 1920) / 24_000, 3)}
+
+
 @pytest.mark.parametrize(
     ("emission", "message"),
     [

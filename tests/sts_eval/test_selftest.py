@@ -1,9 +1,24 @@
 """The detection matrix: each timing fault is caught by its own metric, and by no other."""
 
+from pathlib import Path
+
 import pytest
 
+from sts_eval.planning import RunError
 from sts_eval.runner import Progress
-from sts_eval.selftest import EXPECTED, HEALTHY, Matrix, Row, run_selftest
+from sts_eval.selftest import (
+    EXPECTED,
+    HEALTHY,
+    Matrix,
+    Row,
+    console_matrix,
+    control_of,
+    run_selftest,
+)
+from sts_eval.suite import load_suite
+from sts_eval.targets import TARGETS
+
+SUITES = sorted((Path(__file__).parents[2] / "suites").glob("*.yaml"))
 
 SUITE = """\
 suite: faults
@@ -38,7 +53,8 @@ gates:
 def test_every_fault_is_caught_by_its_own_metric_alone(tmp_path):
     path = tmp_path / "faults.yaml"
     path.write_text(SUITE)
-    matrix = run_selftest((path,), "scripted", None, Progress())
+    matrix = run_selftest((path,), None, None, Progress())
+    assert {row.target for row in matrix.rows} == {"scripted"}
     gated = set(matrix.rows[0].outcomes)
     of_suite = {fault for fault, metrics in EXPECTED.items() if metrics & gated}
     assert len(of_suite) == 9
@@ -58,7 +74,57 @@ def test_every_fault_is_caught_by_its_own_metric_alone(tmp_path):
     ],
 )
 def test_missed_and_false_alarms_are_not_ok(outcomes, ok):
-    row = Row("s", "echo", outcomes, frozenset({"echo_rate"}))
+    row = Row("s", "scripted", "echo", outcomes, frozenset({"echo_rate"}))
     assert row.ok is ok
     assert Matrix([row]).ok is ok
     assert not Matrix().ok
+
+
+@pytest.mark.parametrize("path", [path for path in SUITES if load_suite(path).gates], ids=str)
+def test_every_packaged_suite_has_a_healthy_target_and_faults(path):
+    suite = load_suite(path)
+    assert control_of(suite) in TARGETS.entries()
+    gated = {gate.metric for gate in suite.gates}
+    assert any(metrics & gated for metrics in EXPECTED.values())
+
+
+MIXED = """\
+suite: mixed
+question: Which target is healthy here?
+scenarios:
+  - {kind: question, pick: {kind: fact, per_voice: 1}}
+  - {kind: hallucination, task: fact, pick: {kind: fact, per_voice: 1}}
+gates:
+  - response_rate >= 0.5
+"""
+
+
+def test_kinds_that_do_not_agree_need_a_named_target(tmp_path):
+    path = tmp_path / "mixed.yaml"
+    path.write_text(MIXED)
+    with pytest.raises(RunError, match=r"\(answering, scripted\): name one with --target"):
+        run_selftest((path,), None, None, Progress())
+
+
+def test_a_suite_without_gates_is_named_and_does_not_pass(tmp_path, capsys):
+    path = tmp_path / "open.yaml"
+    path.write_text(MIXED.partition("gates:")[0])
+    matrix = run_selftest((path,), None, None, Progress())
+    assert (matrix.rows, matrix.skipped, matrix.ok) == ([], ["mixed"], False)
+    console_matrix(matrix)
+    assert "mixed has no gate" in capsys.readouterr().out
+
+
+def test_the_last_table_names_what_was_missed_and_what_was_false(capsys):
+    own = frozenset({"echo_rate"})
+    rows = [
+        Row("s", "scripted", "echo", {"echo_rate": "FAIL", "response_rate": "PASS"}, own),
+        Row("t", "scripted", "echo", {"echo_rate": "PASS", "response_rate": "FAIL"}, own),
+    ]
+    console_matrix(Matrix(rows))
+    last = capsys.readouterr().out.partition("All faults")[2]
+    found = [line.split("│")[1:-1] for line in last.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in line] for line in found] == [
+        ["s", "echo", "echo_rate", "-", "-", "yes"],
+        ["t", "echo", "-", "echo_rate", "response_rate", "NO"],
+    ]

@@ -6,13 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from sts_eval.probes.emotion_token_corpora import (
-    LAYOUTS,
-    CorpusError,
-    choose,
-    read_corpus,
-    text_key,
-)
+from sts_eval.probes.emotion_token_corpora import LAYOUTS, read_corpus
+from sts_eval.probes.emotion_token_files import CorpusError, choose, text_key
 
 
 def put(folder, *names, content=b"RIFF"):
@@ -186,7 +181,7 @@ def test_strange_bytes_in_texts_do_no_harm(tmp_path):
 
 
 def test_a_huge_text_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("sts_eval.probes.emotion_token_corpora.MOST_TEXT_BYTES", 10)
+    monkeypatch.setattr("sts_eval.probes.emotion_token_files.MOST_TEXT_BYTES", 10)
     put(tmp_path, "0011/Angry/0011_000351.wav")
     put(tmp_path, "0011/0011.txt", content=b"0011_000351\tThe nine.\tAngry\n")
     with pytest.raises(CorpusError, match="larger than 10 bytes"):
@@ -194,7 +189,7 @@ def test_a_huge_text_is_refused(tmp_path, monkeypatch):
 
 
 def test_too_many_files_are_no_corpus(tmp_path, monkeypatch):
-    monkeypatch.setattr("sts_eval.probes.emotion_token_corpora.MOST_FILES", 2)
+    monkeypatch.setattr("sts_eval.probes.emotion_token_files.MOST_FILES", 2)
     put(tmp_path, "a.wav", "b.wav", "c.wav")
     with pytest.raises(CorpusError, match="more than 2 files"):
         read_corpus("ravdess", tmp_path)

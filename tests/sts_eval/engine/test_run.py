@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from sts_eval import runner
+from sts_eval.engine.worker import limit_threads
 from sts_eval.observation import Status
 from sts_eval.planning import RunError, RunOptions
 from sts_eval.record import load_run
@@ -244,3 +245,18 @@ def test_a_damaged_run_folder_is_refused(suite, tmp_path):
         runner.score_run(folder, Progress())
     with pytest.raises(RunError, match="not a run folder"):
         runner.find_run(Path(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, ("4", "4", "4")),
+        ({"OMP_NUM_THREADS": "1"}, ("1", "1", "1")),
+        ({"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "2"}, ("1", "2", "1")),
+    ],
+)
+def test_a_user_who_asks_for_one_thread_gets_one_in_all_libraries(asked, expected):
+    environ = dict(asked)
+    limit_threads(environ, 4)
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    assert tuple(environ[name] for name in names) == expected

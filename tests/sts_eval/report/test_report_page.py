@@ -18,6 +18,7 @@ from sts_eval.report.findings import Findings
 
 RunFactory = Callable[[Path], RunRecord]
 MUTE = Budget(sound_bytes=0)
+ONSET_NAME = "response_onset_audio_ms"
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028&\"'"
 
 
@@ -106,6 +107,21 @@ def test_the_accepted_baseline_is_drawn_beside_the_run(run: tuple[RunRecord, Pat
     text = Elements(build_report(record, folder, MUTE)).text
     assert "baseline p95: 1,751 ms" in text
     assert "Baseline 830 ms." in text
+
+
+def test_a_metric_with_values_by_condition_only_is_measured(run: tuple[RunRecord, Path]) -> None:
+    record, folder = run
+    by_snr = [e for e in record.estimates if e.metric != ONSET_NAME or "snr_db" in e.slice]
+    partial = record.model_copy(update={"estimates": by_snr, "observations": []})
+    page = build_report(partial, folder, MUTE)
+    section = page.partition('id="metric-response_onset_audio_ms"')[2].partition("</article>")[0]
+    assert "Nothing was measured" not in section
+    assert "whole run" not in section
+    assert re.search(r'<details class="breakdown" open>', section)
+    overview = page.partition('<table class="overview">')[2].partition("</table>")[0]
+    (row,) = [r for r in overview.split("<tr>") if "Response onset" in r]
+    assert "by snr" in row.lower()
+    assert "not measured" not in row
 
 
 def test_links_inside_the_page_have_a_target(run: tuple[RunRecord, Path]) -> None:
@@ -300,3 +316,9 @@ def test_comparison_of_runs_without_a_common_scenario(
     page = build_comparison(a, b, compare(a, b), (tmp_path / "a", tmp_path / "b"), MUTE)
     assert "Not comparable." in Elements(page).text
     assert 'id="data-' not in page
+    folders = (tmp_path / "a", tmp_path / "b")
+    whole = build_comparison(a, b, compare(a, b, paired=False), folders, MUTE)
+    text = Elements(whole).text
+    assert "of the two runs, each taken whole" in text
+    assert "n = 7 and 7" in text
+    assert "pairs" not in text

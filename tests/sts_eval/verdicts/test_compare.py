@@ -136,3 +136,42 @@ def test_console(make_record: MakeRecord) -> None:
     assert "+90 [+90, +90]" in text
     assert "worse" in text
     assert re.search(r"answer_rate.rate +100 % +100 % +0 \[-4.58\d, \+4.58\d\]", text)
+
+
+def test_runs_without_a_common_scenario_are_compared_whole(make_record: MakeRecord) -> None:
+    shift = make_record({"delay_ms": [v + 150 for v in DELAYS], "answer_rate": [0.0, 1.0] * 40})
+    a = make_record({"delay_ms": DELAYS, "answer_rate": [1.0] * 79 + [0.0]})
+    b = renamed(shift)
+    assert {item.change for item in compare(a, b).rows} == {"not comparable"}
+    assert "--unpaired" in compare(a, b).notes[0]
+    found = compare(a, b, paired=False)
+    assert (found.paired, found.notes[0][:8]) == (False, "Unpaired")
+    assert row(found, "delay_ms.mean").change == "worse"
+    assert row(found, "answer_rate.rate").change == "worse"
+    assert row(found, "delay_ms.max").reason.startswith("no interval in A")
+    assert row(found, "delay_ms.mean").n_paired == 0
+    out = io.StringIO()
+    console_comparison(found, Console(file=out, width=140))
+    assert "80 / 80" in out.getvalue()
+    assert Comparison.model_validate_json(found.model_dump_json()) == found
+
+
+def test_pooled_metrics_are_compared_by_their_intervals(make_record: MakeRecord) -> None:
+    a = make_record({"delay_ms": DELAYS}, pooled=["delay_ms"])
+    b = make_record({"delay_ms": [v + 150 for v in DELAYS]}, pooled=["delay_ms"])
+    assert "--unpaired" in row(compare(a, b), "delay_ms.mean").reason
+    found = row(compare(a, b, paired=False), "delay_ms.mean")
+    assert (found.change, found.method) == ("worse", "both intervals, by squares")
+
+
+def renamed(run: RunRecord) -> RunRecord:
+    """The run with other scenario ids."""
+    return run.model_copy(
+        update={
+            "scenarios": [s.model_copy(update={"id": f"other-{s.id}"}) for s in run.scenarios],
+            "observations": [
+                o.model_copy(update={"scenario_id": f"other-{o.scenario_id}"})
+                for o in run.observations
+            ],
+        }
+    )

@@ -14,6 +14,7 @@ from rich.console import Console
 from sts_eval.observation import Outcome, Verdict
 from sts_eval.outputs import console_table, headline, junit_xml, summary_markdown
 from sts_eval.record import RunRecord
+from sts_eval.wording import number_words
 
 MakeRecord = Callable[..., RunRecord]
 HOSTILE = "<b>&]]>|`*_\x00\x1b[31m[red]\ufffe\u202eevil\n# x\r@all"
@@ -138,3 +139,10 @@ def test_junit_can_always_be_parsed(text: str, make_record: MakeRecord) -> None:
     xml = junit_xml(made)
     assert ET.fromstring(xml.encode("utf-8")).tag == "testsuites"
     summary_markdown(made).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.02e-16, "0"), (0.0, "0"), (2e-9, "2e-09"), (0.00123, "0.00123")]
+)
+def test_the_rounding_of_a_zero_is_a_zero(value: float, text: str) -> None:
+    assert number_words(value) == text
