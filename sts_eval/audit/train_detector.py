@@ -34,12 +34,12 @@ Report = Callable[[int, float], None]
 class TrainOptions:
     """The recipe. width: of the hidden layer; margin, scale: of the loss."""
 
-    steps: int = 250
+    steps: int = 400
     rows: int = 64
-    width: int = 64
-    dropout: float = 0.3
+    width: int = 128
+    dropout: float = 0.5
     learning_rate: float = 0.003
-    weight_decay: float = 0.3
+    weight_decay: float = 1.0
     margin: float = 0.2
     scale: float = 10.0
     seed: int = 0
