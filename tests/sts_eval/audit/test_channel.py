@@ -103,9 +103,9 @@ def test_words_are_cut_at_quiet_points():
 def test_blends_stay_out_and_syllables_are_joined(tmp_path, speech):
     (tmp_path / "v").mkdir()
     rows = []
-    for i in range(14):
-        write_flac(tmp_path / "v" / f"{i}.flac", speech[7_200 * i :][:7_200])
-        voice = "blend:a+b" if i == 13 else "v"
+    for i in range(19):
+        write_flac(tmp_path / "v" / f"{i}.flac", speech[7_200 * (i % 9) :][:7_200])
+        voice = "blend:a+b" if i == 18 else "v"
         rows.append(json.dumps({"path": f"{i}.flac", "voice": voice, "seconds": 0.3}))
     (tmp_path / "v" / "manifest.jsonl").write_text("\n".join(rows))
     found = list(sources(tmp_path / "v", "voice", 5, 0))
