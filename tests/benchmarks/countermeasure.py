@@ -35,8 +35,7 @@ from sts_eval.audio import resample
 from sts_eval.audit import calibration, folds
 from sts_eval.audit.channel import RATE_HZ, apply_channel, coded, draw_channel, subband_adpcm
 from sts_eval.audit.detection import eer
-from sts_eval.audit.fold_scores import FoldScores, fit_calibration
-from sts_eval.audit.fold_scores import calibrate as fit_folds
+from sts_eval.audit.fold_scores import FoldScores, Heard, fit_calibration
 from sts_eval.audit.likelihood import cllr
 from sts_eval.audit.train_detector import TrainOptions, save_detector, train
 from sts_eval.audit.training_set import CLIP_S, Clip, load_set, sources, statistics
@@ -149,21 +148,23 @@ def control(folder: Path, options: TrainOptions, work: Path, per_voice: int) -> 
         two_halves(tested, f"two recorders {name} the common channel")
 
 
-def unheard(
-    clips: list[Clip], features: Any, voices: list[str], recipe: TrainOptions, target: Path
-) -> None:
-    """Write a detector that has not heard these voices, and its calibration, for a case."""
-    missing = set(voices) - {clip.speaker for clip in clips}
+def unheard(scored: Folds, voices: list[str], parts: int, target: Path) -> None:
+    """Write a detector that has not heard these voices, for a case with them, and its calibration:
+    from the scores of the other voices in the family folds."""
+    missing = set(voices) - {clip.speaker for clip in scored.clips}
     if missing:
         raise SystemExit(f"not in the set: {', '.join(sorted(missing))}")
-    kept = np.array([i for i, clip in enumerate(clips) if clip.speaker not in voices])
-    rest = [clips[i] for i in kept]
-    net = train(rest, features[kept], recipe)
-    about = {"steps": recipe.steps, "seed": recipe.seed, "clips": len(rest), "without": voices}
+    kept = np.array([i for i, clip in enumerate(scored.clips) if clip.speaker not in voices])
+    recipe = scored.options
+    net = train([scored.clips[i] for i in kept], scored.features[kept], recipe)
+    about = {"steps": recipe.steps, "seed": recipe.seed, "clips": len(kept), "without": voices}
     save_detector(net, target / "detector.safetensors", about)
-    fitted = fit_folds(FoldScores(rest, features[kept], recipe, target / "folds"))
+    for fold in folds.leave_one_family_out(scored.items, parts):
+        scored.score(*([scored.items[i] for i in side] for side in (fold.train, fold.test)))
+    others = ~np.isin(scored.heard.voices, voices)
+    fitted = fit_calibration(Heard(*(part[others] for part in scored.heard)))
     calibration.save(fitted, target / "detector.calibration.json")
-    print(f"{len(rest)} clips, {fitted.n_clusters_bonafide} genuine voices: {target}")
+    print(f"{len(kept)} clips, {fitted.n_clusters_bonafide} genuine voices: {target}")
 
 
 def main() -> None:
@@ -183,7 +184,8 @@ def main() -> None:
     clips, features = load_set(options.set)
     print(f"{len(clips)} clips, {sum(not c.attack for c in clips)} bona fide; {recipe}")
     if options.without:
-        unheard(clips, features, options.without, recipe, options.write)
+        scored = Folds(clips, features, recipe, options.work)
+        unheard(scored, options.without, options.parts, options.write)
         return
     for what in options.what:
         scored = Folds(clips, features, recipe, options.work)
