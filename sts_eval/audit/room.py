@@ -67,7 +67,9 @@ def draw_room(rng: np.random.Generator) -> Room:
     )
 
 
-def apply_room(audio: Array, room: Room, pauses: Sequence[Array], gaps: Array | None) -> Array:
+def apply_room(
+    audio: Array, room: Room, pauses: Sequence[Array], gaps: NDArray[np.bool_] | None
+) -> Array:
     """Speech at 16 kHz [S] as it was recorded there, [S].
 
     pauses: noises at 16 kHz to choose from, may be empty. gaps: bool [S], between utterances.
