@@ -2,7 +2,8 @@
 
 Genuine speech comes from telephone systems, synthetic speech from a program: rate, band, codec,
 noise, level, silences and length would tell them apart without a voice being heard. Every clip that
-a countermeasure is trained or tested on therefore passes through the same chain, drawn anew:
+a countermeasure is trained or tested on therefore passes through the same chain, drawn anew, after
+the room it was recorded in (`sts_eval.audit.room`):
 
     16 kHz -> band 50..7000 Hz -> sub-band ADPCM (a coarser G.722) -> level -> leading silence
            -> band of the device -> noise -> one of CODECS -> gain -> exactly `seconds` long
@@ -83,7 +84,7 @@ def apply_channel(audio: Array, channel: Channel, seconds: float) -> Array:
         heard = _band(heard, channel.high_pass_hz or 0.0, channel.low_pass_hz or RATE_HZ)
     if channel.snr_db is not None:
         level = float(np.sqrt(np.mean(np.square(heard))))
-        noise = _noise(size, channel.noise_slope, rng)
+        noise = coloured_noise(size, channel.noise_slope, rng)
         heard = heard + noise * np.float32(level * 10 ** (-channel.snr_db / 20))
     heard = coded(np.clip(heard, -1, 1), channel.codec, channel.quality)
     return (heard * np.float32(10 ** (channel.gain_db / 20))).astype(np.float32)
@@ -158,7 +159,7 @@ def _mask(size: int, low_hz: float, high_hz: float) -> Array:
     return (upper / (1 + (low_hz / np.maximum(hz, 1e-3)) ** 8)).astype(np.float32)
 
 
-def _noise(size: int, slope: float, rng: np.random.Generator) -> Array:
+def coloured_noise(size: int, slope: float, rng: np.random.Generator) -> Array:
     """Noise of unit level whose power falls as f^-2slope: white (0) to brown (1)."""
     spectrum = np.fft.rfft(rng.standard_normal(size, dtype=np.float32))
     spectrum *= np.maximum(np.arange(spectrum.size), 40.0) ** -slope

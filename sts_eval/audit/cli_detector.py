@@ -27,8 +27,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--set", "set_folder", type=_FOLDER, required=True, help="Where clips are kept.")
 @click.option("--run", type=_FOLDER, required=True, help="Checkpoints and detector.safetensors.")
-@click.option("--steps", type=click.IntRange(1), default=250, show_default=True)
-@click.option("--width", type=click.IntRange(8), default=64, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=400, show_default=True)
+@click.option("--width", type=click.IntRange(8), default=128, show_default=True)
 @click.option("--per-voice", type=click.IntRange(4), default=80, show_default=True)
 @click.option("--per-engine", type=click.IntRange(4), default=100, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
@@ -98,6 +98,47 @@ def _trained() -> None:
 
 def _report(step: int, loss: float) -> None:
     click.echo(f"step {step}  loss {loss:.3f}")
+
+
+@click.command("gather-voices")
+@click.argument("roots", nargs=-1, required=True, metavar="NAME=FOLDER...")
+@click.option("--out", type=_FOLDER, required=True, help="Folder for --genuine of train-detector.")
+@click.option(
+    "--leave-out", multiple=True, metavar="NAME-VOICE=REASON", help="A voice not to use, and why."
+)
+@click.option("--encoder", default="dvector", show_default=True)
+def gather_voices(
+    roots: tuple[str, ...], out: Path, leave_out: tuple[str, ...], encoder: str
+) -> None:
+    """Prepare genuine recordings: each FOLDER holds one folder for each voice.
+
+    Copies, silent, clipped, narrow-band and too short files are left out, voices that are alike
+    become one speaker. For example, with Debian's klettres-data and ktuberling-data installed:
+
+    \b
+    sts-eval audit gather-voices klettres=/usr/share/klettres \\
+        ktuberling=/usr/share/ktuberling/sounds --out voices
+    """
+    from sts_eval.audit.encoders import EncoderError, load_encoder, speaker_scale
+    from sts_eval.audit.gather import gather, tell
+    from sts_eval.progress import progress_bar
+
+    scale = speaker_scale(encoder)
+    if scale is None:
+        raise EncoderError(f"the encoder {encoder!r} has no scale: when are two voices one?")
+    named = {key: Path(folder) for key, folder in _pairs(roots).items()}
+    with progress_bar(quiet=False) as progress:
+        voices = gather(
+            named, out, load_encoder(encoder), scale.threshold, progress, _pairs(leave_out)
+        )
+    tell(voices, click.echo)
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+    pairs = dict(each.partition("=")[::2] for each in given)
+    if len(pairs) < len(given) or not all(key and value for key, value in pairs.items()):
+        raise click.UsageError(f"not NAME=VALUE, each name once: {' '.join(given)}")
+    return pairs
 
 
 @click.command("false-alarms")

@@ -223,10 +223,12 @@ def verify(
 ) -> None:
     """Check the custody log, the files of REPORT and the recordings; a changed byte is found.
 
+    REPORT: of recordings, or of a training set (`audit dataset`).
+
     Exit code: 0 all as it was sealed, 1 something changed, 2 usage.
     """
     from sts_eval.audit.case.inventory import shown_name
-    from sts_eval.audit.case.verify import verify as check
+    from sts_eval.audit.verify import verify as check
 
     problems = check(
         report, recordings=recordings, check_recordings=not no_recordings, head=head.strip()

@@ -32,14 +32,15 @@ Report = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The recipe. width: of the hidden layer; margin, scale: of the loss."""
+    """The recipe. width: of the hidden layers; margin, scale: of the loss."""
 
-    steps: int = 250
+    steps: int = 400
     rows: int = 64
-    width: int = 64
-    dropout: float = 0.3
+    width: int = 128
+    members: int = 3
+    dropout: float = 0.5
     learning_rate: float = 0.003
-    weight_decay: float = 0.3
+    weight_decay: float = 1.0
     margin: float = 0.2
     scale: float = 10.0
     seed: int = 0
@@ -85,7 +86,7 @@ def train(
 ) -> Countermeasure:
     """A trained network, in evaluation mode. run: folder for checkpoints (None: none are kept)."""
     torch.manual_seed(options.seed)
-    net = Countermeasure(options.width, options.dropout)
+    net = Countermeasure(options.width, options.dropout, options.members)
     net.mean.copy_(torch.from_numpy(features.mean(axis=0)))
     net.spread.copy_(torch.from_numpy(features.std(axis=0) + 1e-3))
     optimiser = torch.optim.AdamW(
@@ -103,7 +104,9 @@ def train(
             group["lr"] = _rate_at(step, options)
         torch.manual_seed(options.seed * 1_000_003 + step)  # dropout, the same after a restart
         inputs, labels = sampler.batch(step, options)
-        loss = loss_of(net(inputs)[:, None], labels[:, None])
+        cosines = net(inputs)  # [B, M, 2]
+        each = labels.repeat_interleave(options.members)[:, None]  # [B M, 1]
+        loss = loss_of(cosines.flatten(0, 1)[:, None], each)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -160,11 +163,16 @@ def save_detector(net: Countermeasure, path: Path, about: dict[str, Any]) -> Non
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in net.state_dict().items()
     }
-    metadata = {"kind": KIND, "about": json.dumps({"width": net.width, **about}, sort_keys=True)}
+    metadata = {"kind": KIND, "about": json.dumps({**net_size(net), **about}, sort_keys=True)}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file(half, partial, metadata=metadata)
     os.replace(partial, path)
+
+
+def net_size(net: Countermeasure) -> dict[str, int]:
+    """What is needed to build the network before its weights are read."""
+    return {"width": net.width, "members": net.members}
 
 
 def load_network(path: Path) -> tuple[Countermeasure, dict[str, Any]]:
@@ -178,7 +186,7 @@ def load_network(path: Path) -> tuple[Countermeasure, dict[str, Any]]:
         if metadata.get("kind") != KIND:
             raise AuditError(f"{path}: no countermeasure of this program")
         about = json.loads(metadata["about"])
-        net = Countermeasure(int(about["width"]))
+        net = Countermeasure(int(about["width"]), members=int(about["members"]))
         net.load_state_dict(
             {n: v.float() if v.is_floating_point() else v for n, v in tensors.items()}
         )

@@ -1,14 +1,16 @@
 """Clips to train and test the countermeasure on: sources, copies, one channel for all, features.
 
-A *source* is `SOURCE_S` of speech of one voice, of utterances joined at 80 ms gaps; what is shorter
-is joined further, so length, joints and silences are the same for people and machines. Folders hold
-a `manifest.jsonl` with `path` and `voice` or `speaker`, and for synthetic speech `engine`:
+A *source* is `SOURCE_S` of speech of one voice, of utterances joined at 80 ms gaps. Genuine speech
+may come as sentences or as single words, so for half of the sources utterances are cut to words
+first: joints and silences are the same for people and machines. Folders hold a `manifest.jsonl`
+with `path` and `speaker` or `voice`, and for synthetic speech `engine`:
 
-    genuine folder     -> bona fide, and of each source one copy per family of `attacks.FAMILY_OF`
+    genuine folder     -> bona fide, and of each source one copy per family of `attacks.FAMILY_OF`,
+                          by one of the programs of the family
     synthetic folder   -> attacks named after `engine`; kokoro and hibari (distilled from it) are
                           one family, neural_tts
 
-Every clip goes through `channel.apply_channel` with its own draw. The result is a folder with the
+Every clip goes through a room and a channel of its own draw. The result is a folder with the
 clips, 16 bit at 16 kHz, and what each is; made in chunks, so that it survives interruption.
 """
 
@@ -28,9 +30,10 @@ from numpy.typing import NDArray
 
 from sts_eval.audio import load_audio, resample
 from sts_eval.audit import AuditError
-from sts_eval.audit.attacks import FAMILY_OF, copy_synthesis
+from sts_eval.audit.attacks import FAMILIES, FAMILY_OF, copy_synthesis, programs_of
 from sts_eval.audit.channel import CODECS, RATE_HZ, apply_channel, draw_channel
 from sts_eval.audit.items import Item
+from sts_eval.audit.room import apply_room, draw_room, gaps_of, load_pauses
 from sts_eval.stimuli.conditions import trim
 from sts_eval.units import SAMPLE_RATE_HZ
 
@@ -39,13 +42,15 @@ Array = NDArray[np.float32]
 CLIP_S: Final = 3.0
 SOURCE_S: Final = 3.3
 GAP_S: Final = 0.08
+LEAST_S: Final = 0.25
+WORD_S: Final = (0.4, 1.1)
 CHUNK: Final = 64
 NEURAL: Final = ("kokoro", "hibari")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip of the set. attack "" and family "": bona fide."""
+    """One clip of the set. attack "" and family "": bona fide. folder: its source, if named."""
 
     speaker: str
     group: str
@@ -92,8 +97,10 @@ def sources(folder: Path, key: str, limit: int, seed: int) -> Iterator[tuple[str
     by_voice = defaultdict(list)
     for line in manifest.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        if row.get("seconds", 9.0) >= 0.5:
-            by_voice[str(row.get("voice") or row.get("speaker"))].append(row)
+        voice = str(row.get("speaker") or row.get("voice"))
+        # A blend is of voices that may stand on the other side of a fold.
+        if row.get("seconds", 9.0) >= LEAST_S and not voice.startswith("blend:"):
+            by_voice[voice].append(row)
     rng = np.random.default_rng(seed)
     names = [str(name) for name in rng.permutation(sorted(by_voice))]
     queues = {
@@ -106,7 +113,8 @@ def sources(folder: Path, key: str, limit: int, seed: int) -> Iterator[tuple[str
             if first is None or made[str(first.get(key))] >= limit:
                 del queues[name]
                 continue
-            audio = _join(folder, queues[name])
+            longest = float(rng.uniform(*WORD_S)) if rng.random() < 0.5 else None
+            audio = _join(folder, queues[name], longest)
             if audio is None:
                 del queues[name]
                 continue
@@ -114,8 +122,11 @@ def sources(folder: Path, key: str, limit: int, seed: int) -> Iterator[tuple[str
             yield name, f"{folder.name} {first['path']}", first, audio
 
 
-def _join(folder: Path, queue: list[Any]) -> Array | None:
-    """The next source of a voice; None when its utterances are used up."""
+def _join(folder: Path, queue: list[Any], longest: float | None) -> Array | None:
+    """The next source of a voice; None when its utterances are used up.
+
+    longest: seconds, of a word: what is longer is cut; None: utterances stay as they are.
+    """
     size, gap = (
         round(SOURCE_S * SAMPLE_RATE_HZ),
         np.zeros(round(GAP_S * SAMPLE_RATE_HZ), np.float32),
@@ -125,21 +136,37 @@ def _join(folder: Path, queue: list[Any]) -> Array | None:
         path = folder / str(queue.pop(0)["path"])
         audio = load_audio(path, max_seconds=600)
         if float(np.abs(audio).max()) > 1e-3:
-            parts += [trim(audio), gap]
+            for word in words(trim(audio), longest):
+                parts += [word, gap]
     joined = np.concatenate(parts) if parts else gap
     return joined[:size] if len(joined) >= size else None
+
+
+def words(speech: Array, longest: float | None) -> list[Array]:
+    """Speech [S] at 24 kHz cut at its quietest points to `longest` seconds or less; none: as is."""
+    found = []
+    while longest is not None and len(speech) > longest * SAMPLE_RATE_HZ:
+        most, width = round(longest * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ // 100
+        start = most // 2
+        blocks = speech[start : start + (most - start) // width * width].reshape(-1, width)
+        cut = start + int(np.argmin(np.square(blocks).sum(axis=1))) * width + width // 2
+        found.append(speech[:cut])
+        speech = speech[cut:]
+    return [*found, speech] if len(speech) else found
 
 
 def clips(genuine: list[Path], synthetic: list[Path], options: SetOptions) -> Iterator[Any]:
     """(Clip without its codec, audio at 24 kHz) in a fixed order, cheap until it is asked for."""
     rng = np.random.default_rng(options.seed)
     for folder in genuine:
-        for voice, name, _, audio in sources(folder, "speaker", options.per_voice, options.seed):
+        for voice, name, row, audio in sources(folder, "speaker", options.per_voice, options.seed):
+            recorded = str(row.get("source") or folder.name)
             for _ in range(options.variants):
-                yield Clip(voice, name, "", "", "", folder.name), audio
+                yield Clip(voice, name, "", "", "", recorded), audio
             books = rng.choice(np.arange(1, 9), options.codec_copies, replace=False)
-            for attack in ("world", "griffin_lim", *(f"codec{k}" for k in books)):
-                made = Clip(voice, name, attack, FAMILY_OF[attack], "", folder.name)
+            others = [str(rng.choice(programs_of(f))) for f in FAMILIES if f != "codec"]
+            for attack in (*others, *(f"codec{k}" for k in books)):
+                made = Clip(voice, name, attack, FAMILY_OF[attack], "", recorded)
                 yield made, (audio, attack)
     for folder in synthetic:
         for voice, name, row, audio in sources(folder, "engine", options.per_engine, options.seed):
@@ -171,7 +198,7 @@ def build(
         raise AuditError(f"{target} holds a set of other settings: delete it or name another")
     write_text_atomic(about, settings_text)
     chunk: list[tuple[Clip, Any]] = []
-    number = 0
+    number, pauses = 0, load_pauses(genuine)
     progress.begin("clips", 0)
     for made in itertools.chain(clips(genuine, synthetic, options), [None]):
         if made is not None:
@@ -179,7 +206,7 @@ def build(
         if len(chunk) == CHUNK or (made is None and chunk):
             file = target / f"{number:05d}.npz"
             if number % share[1] == share[0] and not file.is_file():
-                _write_chunk(file, chunk, number, options)
+                _write_chunk(file, chunk, number, options, pauses)
             progress.step(file.name)
             chunk, number = [], number + 1
     if len(list(target.glob("*.npz"))) == number:
@@ -187,16 +214,23 @@ def build(
 
 
 def _write_chunk(
-    file: Path, chunk: list[tuple[Clip, Any]], number: int, options: SetOptions
+    file: Path,
+    chunk: list[tuple[Clip, Any]],
+    number: int,
+    options: SetOptions,
+    pauses: list[Array],
 ) -> None:
     rows, done = [], []
     for at, (clip, audio) in enumerate(chunk):
-        if isinstance(audio, tuple):
-            audio = copy_synthesis(*audio)
+        source, attack = audio if isinstance(audio, tuple) else (audio, "")
+        made = copy_synthesis(source, attack) if attack else source
+        narrow = resample(made, SAMPLE_RATE_HZ, RATE_HZ)
+        gaps = np.resize(gaps_of(source)[::3].repeat(2), len(narrow))
         rng = np.random.default_rng([options.seed, number, at])
         codec = CODECS[zlib.crc32(f"{clip.group} {clip.attack} {at}".encode()) % len(CODECS)]
         channel = draw_channel(rng, codec)
-        heard = apply_channel(resample(audio, SAMPLE_RATE_HZ, RATE_HZ), channel, CLIP_S)
+        heard = apply_room(narrow, draw_room(rng), pauses, gaps)
+        heard = apply_channel(heard, channel, CLIP_S)
         rows.append(np.round(np.clip(heard, -1, 1) * 32767).astype(np.int16))
         done.append({**asdict(clip), "codec": codec})
     partial = file.with_suffix(".partial")

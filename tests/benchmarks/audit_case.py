@@ -1,9 +1,11 @@
 """End to end: 20 enrolled voices, 200 recordings, one audit; verdicts, speed, memory, kill -9.
 
-    python tests/benchmarks/audit_case.py --synthetic CORPUS STIMULI --genuine HUMAN --out FOLDER
+    python tests/benchmarks/audit_case.py --synthetic CORPUS STIMULI --genuine HUMAN VOICES \\
+        --people NAME NAME ... --detector weights:FILE --out FOLDER
 
-Folders hold a `manifest.jsonl` with `path` and `voice` or `speaker`. Everybody genuine but one is
-enrolled, the other places go to synthetic voices; no recording shares an utterance with an
+Folders hold a `manifest.jsonl` with `path` and `voice` or `speaker`. `--people`: the genuine voices
+to use, such as a detector has not heard (`countermeasure.py --without`). Everybody genuine but one
+is enrolled, the other places go to synthetic voices; no recording shares an utterance with an
 enrolment. A quarter of the recordings each:
 
     genuine     natural speech, of enrolled people and of one who is not       -> natural, clear
@@ -49,19 +51,21 @@ from sts_eval.audit.voices.schema import load_registry
 from sts_eval.stats.proportions import wilson
 
 ENROL_S, PAUSE_S = 15.0, 0.4
+WORD_S, SENTENCE_S = 0.5, 1.2  # the least of an utterance: people of word games say single words
+MOST_FILES = 12  # that a recording may need
 KINDS = ("genuine", "consented", "clone", "unknown")
 LEVEL = {"genuine": "clear", "consented": "clear", "clone": "finding", "unknown": "finding"}
 STATUSES = ("none", "expired", "revoked", "out of scope")
 DAY = "2026-06-01"
 
 
-def utterances(folder: Path) -> dict[str, list[Path]]:
+def utterances(folder: Path, least_s: float) -> dict[str, list[Path]]:
     """Files by voice; blends and shifted voices (a colon in the name) are left out."""
     found: dict[str, list[Path]] = defaultdict(list)
     for line in (folder / "manifest.jsonl").open(encoding="utf-8"):
         row = json.loads(line)
-        name = str(row.get("voice") or row.get("speaker"))
-        if ":" not in name and row["seconds"] >= 1.2:
+        name = str(row.get("speaker") or row.get("voice"))
+        if ":" not in name and row["seconds"] >= least_s:
             found[name].append(folder / row["path"])
     return found
 
@@ -92,8 +96,10 @@ def consent(status: str, digest: str) -> list[dict[str, Any]]:
 def build(options: argparse.Namespace) -> dict[str, dict[str, str]]:
     """Write registry, recordings and context; returns what is expected of each file."""
     rng = np.random.default_rng(options.seed)
-    genuine = utterances(options.genuine)
-    synthetic = {k: v for folder in options.synthetic for k, v in utterances(folder).items()}
+    genuine = {k: v for f in options.genuine for k, v in utterances(f, WORD_S).items()}
+    if options.people:
+        genuine = {name: genuine[name] for name in options.people}
+    synthetic = {k: v for f in options.synthetic for k, v in utterances(f, SENTENCE_S).items()}
     for files in (*genuine.values(), *synthetic.values()):
         rng.shuffle(files)  # type: ignore[arg-type]
     need = ENROL_S + options.seconds * 2
@@ -114,14 +120,16 @@ def build(options: argparse.Namespace) -> dict[str, dict[str, str]]:
         "clone": voices[len(consented) :],
         "unknown": strangers,
     }
-    folder = options.out / "recordings"
+    folder, files = options.out / "recordings", {**genuine, **synthetic}
     folder.mkdir()
     expected: dict[str, dict[str, str]] = {}
     for number in range(options.recordings):
         kind = KINDS[number % 4]
-        pool = [v for v in pools[kind] if len({**genuine, **synthetic}[v]) >= 6]
+        pool = [v for v in pools[kind] if len(files[v]) >= MOST_FILES]
+        if not pool:
+            raise SystemExit(f"not enough speech for {options.recordings // 4} {kind} recordings")
         voice = pool[number // 4 % len(pool)]
-        samples = join({**genuine, **synthetic}[voice], options.seconds, rng)
+        samples = join(files[voice], options.seconds, rng)
         name = f"{number:04d}.flac"
         soundfile.write(folder / name, samples, 24_000)
         enrolled = voice if voice in status else ""
@@ -257,7 +265,8 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--synthetic", type=Path, nargs="+", required=True)
-    parser.add_argument("--genuine", type=Path, required=True)
+    parser.add_argument("--genuine", type=Path, nargs="+", required=True)
+    parser.add_argument("--people", nargs="+", help="genuine voices to use; default: all")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--enrolled", type=int, default=20)
     parser.add_argument("--recordings", type=int, default=200)

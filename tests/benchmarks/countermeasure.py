@@ -1,6 +1,9 @@
 """Evaluate the countermeasure's recipe honestly, and make the calibration of the shipped one.
 
-    sts-eval audit train-detector --genuine HUMAN --synthetic CORPUS --set SET --run RUN
+    sts-eval audit gather-voices klettres=/usr/share/klettres \\
+        ktuberling=/usr/share/ktuberling/sounds --out VOICES
+    sts-eval audit train-detector --genuine HUMAN --genuine VOICES --synthetic CORPUS \\
+        --set SET --run RUN
     python tests/benchmarks/countermeasure.py SET --work FOLDER [--control HUMAN] [--write FOLDER]
 
 Every figure is of detectors trained anew on folds of
@@ -10,6 +13,8 @@ speaker and no source is on both sides. Scores of a fold are kept in `--work`: r
 - family, speaker, channel: macro EER with its interval over what was held out, the worst, all.
 - calibration: on the family folds' scores (unknown attack, unknown voice), limits by the number of
   speakers; Cllr of held-out speakers.
+- sources: EER of the genuine clips of each source of recordings against all attacks, on the same
+  scores; and whether the network can tell the genuine speech of two sources apart (it must not).
 - control (`--control`): genuine sources through two different recorders (sub-band ADPCM and Opus
   against Opus alone), then the common channel: the same network must not tell them apart. Beside
   it the same without the common channel.
@@ -18,7 +23,9 @@ speaker and no source is on both sides. Scores of a fold are kept in `--work`: r
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +35,9 @@ from sts_eval.audio import resample
 from sts_eval.audit import calibration, folds
 from sts_eval.audit.channel import RATE_HZ, apply_channel, coded, draw_channel, subband_adpcm
 from sts_eval.audit.detection import eer
-from sts_eval.audit.fold_scores import FoldScores, fit_calibration
+from sts_eval.audit.fold_scores import FoldScores, Heard, fit_calibration
 from sts_eval.audit.likelihood import cllr
-from sts_eval.audit.train_detector import TrainOptions
+from sts_eval.audit.train_detector import TrainOptions, save_detector, train
 from sts_eval.audit.training_set import CLIP_S, Clip, load_set, sources, statistics
 from sts_eval.units import SAMPLE_RATE_HZ
 
@@ -62,6 +69,46 @@ def calibrate(scored: Folds, write: Path | None) -> None:
     print(f"{fitted.n_clusters_bonafide} genuine, {fitted.n_clusters_spoof} spoofed voices")
     if write:
         calibration.save(fitted, write / "sts-sync.calibration.json")
+
+
+def by_source(scored: Folds) -> None:
+    """EER by the source of the genuine clips, of the scores so far."""
+    mean, genuine, _ = scored.heard
+    folder = np.array([clip.folder for clip in scored.clips])
+    assert len(folder) == len(mean), "every clip must have been on a test side"
+    for source in sorted(set(folder[genuine])):
+        mine = genuine & (folder == source)
+        value = 100 * eer(mean[mine], mean[~genuine]).value
+        voices = len({c.speaker for c, own in zip(scored.clips, mine, strict=True) if own})
+        print(f"genuine from {source}: EER {value:.1f} % ({mine.sum()} clips, {voices} voices)")
+
+
+def sources_apart(scored: Folds) -> None:
+    """Can the network tell genuine speech of two sources apart, after room and channel?"""
+    genuine = [i for i, clip in enumerate(scored.clips) if not clip.attack]
+    names = sorted({scored.clips[i].folder for i in genuine})
+    for one, other in itertools.combinations(names, 2):
+        chosen = [i for i in genuine if scored.clips[i].folder in (one, other)]
+        labels = ["" if scored.clips[i].folder == one else other for i in chosen]
+        clips = [
+            replace(scored.clips[i], attack=label, family=label)
+            for i, label in zip(chosen, labels, strict=True)
+        ]
+        tested = Folds(clips, scored.features[chosen], scored.options, scored.work)
+        two_halves(tested, f"genuine speech of {one} and {other}")
+
+
+def two_halves(tested: Folds, what: str) -> None:
+    """Print the EER of two classes, each half of the voices tested by the other."""
+    values = []
+    for fold in folds.leave_speakers_out(tested.items, 2):
+        sides = [[tested.items[i] for i in side] for side in (fold.train, fold.test)]
+        scores = tested.score(*sides)
+        bona = np.array([item.bonafide for item in sides[1]])
+        values.append(100 * eer(scores[bona], scores[~bona]).value)
+    print(f"control, {what}: EER {np.mean(values):.1f} % ", end="")
+    halves = ", ".join(f"{v:.1f}" for v in values)
+    print(f"({halves}; {len(tested.clips)} clips)", flush=True)
 
 
 def held_out_cllr(scores: Any, genuine: Any, voices: Any) -> float:
@@ -97,43 +144,61 @@ def control(folder: Path, options: TrainOptions, work: Path, per_voice: int) -> 
                 rows.append(heard[: round(CLIP_S * RATE_HZ)])
                 clips.append(Clip(voice, name, label, label, "", "control"))
         tested = Folds(clips, statistics(np.stack(rows)), options, work)
-        values = []
-        for fold in folds.leave_speakers_out(tested.items, 2):
-            sides = [[tested.items[i] for i in side] for side in (fold.train, fold.test)]
-            scores = tested.score(*sides)
-            bona = np.array([item.bonafide for item in sides[1]])
-            values.append(100 * eer(scores[bona], scores[~bona]).value)
         name = "with" if common else "without"
-        print(
-            f"control, two recorders {name} the common channel: EER {np.mean(values):.1f} % ",
-            end="",
-        )
-        print(f"({', '.join(f'{v:.1f}' for v in values)}; {len(clips)} clips)", flush=True)
+        two_halves(tested, f"two recorders {name} the common channel")
+
+
+def unheard(scored: Folds, voices: list[str], parts: int, target: Path) -> None:
+    """Write a detector that has not heard these voices, for a case with them, and its calibration:
+    from the scores of the other voices in the family folds."""
+    missing = set(voices) - {clip.speaker for clip in scored.clips}
+    if missing:
+        raise SystemExit(f"not in the set: {', '.join(sorted(missing))}")
+    kept = np.array([i for i, clip in enumerate(scored.clips) if clip.speaker not in voices])
+    recipe = scored.options
+    net = train([scored.clips[i] for i in kept], scored.features[kept], recipe)
+    about = {"steps": recipe.steps, "seed": recipe.seed, "clips": len(kept), "without": voices}
+    save_detector(net, target / "detector.safetensors", about)
+    for fold in folds.leave_one_family_out(scored.items, parts):
+        scored.score(*([scored.items[i] for i in side] for side in (fold.train, fold.test)))
+    others = ~np.isin(scored.heard.voices, voices)
+    fitted = fit_calibration(Heard(*(part[others] for part in scored.heard)))
+    calibration.save(fitted, target / "detector.calibration.json")
+    print(f"{len(kept)} clips, {fitted.n_clusters_bonafide} genuine voices: {target}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("set", type=Path, help="a complete training set")
     parser.add_argument("--work", type=Path, required=True, help="folder for scores of folds")
-    parser.add_argument("--steps", type=int, default=250, help="training steps of each fold")
+    parser.add_argument("--steps", type=int, default=400, help="training steps of each fold")
     parser.add_argument("--parts", type=int, default=4, help="sets of voices in the family folds")
     parser.add_argument("--what", nargs="+", default=["family", "speaker", "channel"])
     parser.add_argument("--control", type=Path, help="folder of genuine recordings")
     parser.add_argument("--write", type=Path, help="folder for the calibration")
+    parser.add_argument(
+        "--without", nargs="+", help="write a detector that has not heard these voices, and end"
+    )
     options = parser.parse_args()
     recipe = TrainOptions(steps=options.steps)
     clips, features = load_set(options.set)
     print(f"{len(clips)} clips, {sum(not c.attack for c in clips)} bona fide; {recipe}")
+    if options.without:
+        scored = Folds(clips, features, recipe, options.work)
+        unheard(scored, options.without, options.parts, options.write)
+        return
     for what in options.what:
         scored = Folds(clips, features, recipe, options.work)
         splits = {
             "family": lambda items: folds.leave_one_family_out(items, options.parts),
             "speaker": lambda items: folds.leave_speakers_out(items, 4),
-            "channel": folds.leave_one_channel_out,
+            "channel": lambda items: folds.leave_one_channel_out(items, options.parts),
         }[what](scored.items)
         scored.report(what, splits)
         if what == "family":
             calibrate(scored, options.write)
+            by_source(scored)
+            sources_apart(scored)
     if options.control:
         control(options.control, recipe, options.work, 30)
 

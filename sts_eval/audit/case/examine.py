@@ -167,7 +167,7 @@ def _leave_evidence(name: str, config: ExamineConfig, samples: Samples) -> tuple
     from sts_eval.audit.case.pictures import listening_copy, spectrogram
 
     folder = config.out / "evidence"
-    made = {f"{name}.webp": spectrogram(samples), f"{name}.opus": listening_copy(samples)}
+    made = {f"{name}.webp": spectrogram(samples), f"{name}.ogg": listening_copy(samples)}
     files = []
     for file, content in made.items():
         (folder / file).write_bytes(content)

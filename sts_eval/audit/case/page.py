@@ -112,7 +112,7 @@ def _data(row: Row) -> dict[str, Any]:
         "reasons": list(row.verdict.reasons),
         "facts": facts,
         "picture": files.get("webp"),
-        "sound": files.get("opus"),
+        "sound": files.get("ogg"),
     }
 
 

@@ -1,6 +1,8 @@
 """What a person looks at and listens to: a spectrogram and a small copy of a recording.
 
 Both cover its first five minutes. The recording itself stays the evidence; its hash is in the log.
+Both are made cheaply: an audit of thousands of files spends its time on the questions. Vorbis takes
+an eighth of the time of Opus (20 ms against 160 for 6 s) and half as many bytes again.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ WIDTH_PX: Final = 900
 HEIGHT_PX: Final = 160
 _RANGE_DB: Final = 70.0
 _FFT: Final = 512
-_OPUS_LEVEL: Final = 0.928  # libsndfile's scale from 256 down to 6 kbit/s: 24 kbit/s
+_VORBIS_LEVEL: Final = 0.9  # of libsndfile, 1 is the smallest: 37 kbit/s for speech
 
 
 def spectrogram(samples: Samples) -> bytes:
     """A WebP picture of 0 to 12 kHz over time, 70 dB deep, of float32 [S] at 24 kHz."""
     from PIL import Image
+    from scipy.fft import rfft
 
     samples = samples[: MOST_SECONDS * SAMPLE_RATE_HZ]
     hop = max(_FFT // 4, -(-len(samples) // WIDTH_PX))
@@ -38,7 +41,8 @@ def spectrogram(samples: Samples) -> bytes:
     for part in range(parts):
         starts = np.arange(count) * hop + part * hop // parts
         frames = padded[starts[:, None] + np.arange(_FFT)] * window  # [count, FFT]
-        power += np.abs(np.fft.rfft(frames, axis=1)).astype(np.float32) ** 2
+        spectrum = rfft(frames, axis=1)  # float32, where numpy would take double precision
+        power += np.square(spectrum.real) + np.square(spectrum.imag)
     level = 10 * np.log10(power + 1e-10)
     top = max(float(level.max()), -20.0)
     shade = np.clip((level - top + _RANGE_DB) / _RANGE_DB, 0, 1)
@@ -46,12 +50,12 @@ def spectrogram(samples: Samples) -> bytes:
     image = image.resize((WIDTH_PX, HEIGHT_PX), Image.Resampling.BILINEAR)
     coloured = Image.fromarray(_colours()[np.asarray(image)])
     buffer = io.BytesIO()
-    coloured.save(buffer, "WEBP", quality=55, method=2)
+    coloured.save(buffer, "WEBP", quality=55, method=0)
     return buffer.getvalue()
 
 
 def listening_copy(samples: Samples) -> bytes:
-    """Mono Ogg/Opus, 24 kbit/s nominal, of float32 [S] at 24 kHz. Equal sound, equal bytes."""
+    """Mono Ogg/Vorbis of float32 [S] at 24 kHz. Equal sound, equal bytes."""
     import soundfile
 
     from sts_eval.report.opus import with_fixed_serial
@@ -64,8 +68,8 @@ def listening_copy(samples: Samples) -> bytes:
         samplerate=SAMPLE_RATE_HZ,
         channels=1,
         format="OGG",
-        subtype="OPUS",
-        compression_level=_OPUS_LEVEL,
+        subtype="VORBIS",
+        compression_level=_VORBIS_LEVEL,
     ) as file:
         # One second at a time: libsndfile's Ogg writers keep a whole call on the stack.
         for start in range(0, len(samples), SAMPLE_RATE_HZ):

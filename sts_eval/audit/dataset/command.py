@@ -78,9 +78,11 @@ def dataset(
         judged = judge(data)
         text = write_report(data, judged, out)
         finish(log, out, FILES, judged.exit_code)
+        head = log.head
     click.echo(text if as_json else to_text(data, judged), nl=not as_json)
     if not as_json:
         click.echo(f"report: {out / HTML_NAME}")
+        click.echo(f"head of the custody log (keep it elsewhere): {head}")
     ctx.exit(judged.exit_code)
 
 

@@ -31,7 +31,7 @@ from sts_eval.audit.dataset.manifest import Manifest, read_manifests
 from sts_eval.audit.voices.enrolment import Vectors, load_all_vectors
 from sts_eval.audit.voices.schema import VoiceRegistry, registry_as_it_was
 from sts_eval.runner import Progress
-from sts_eval.stimuli import QUESTIONS, Stimuli
+from sts_eval.stimuli import QUESTIONS, REMARKS, Stimuli
 
 LOG_NAME: Final = "dataset.jsonl"
 WORK_NAME: Final = "working"
@@ -136,9 +136,7 @@ def finish(log: CustodyLog, out: Path, files: Sequence[str], code: int) -> None:
 
 def hear_all(log: CustodyLog, out: Path, workers: int | None, progress: Progress) -> Dataset:
     """Hear what the log does not have yet. Raises AuditError, SuiteErrors."""
-    settings = plan_in(log.entries, DatasetSettings)
-    listed = next(each for each in log.entries if each.event == "inventory").data["entries"]
-    inventory = [InventoryEntry.model_validate(each) for each in listed]
+    settings, inventory, _ = read_plan(log.entries)
     root = Path(settings.folder)
     manifest = read_manifests(root, inventory)
     if manifest.sha256 != settings.manifest_sha256:
@@ -203,10 +201,22 @@ def hear_all(log: CustodyLog, out: Path, workers: int | None, progress: Progress
     )
 
 
+def read_plan(
+    entries: Sequence[LogEntry],
+) -> tuple[DatasetSettings, list[InventoryEntry], dict[str, Heard]]:
+    """Settings, inventory and what was heard of recordings so far, by id. Raises AuditError."""
+    settings = plan_in(entries, DatasetSettings)
+    listed = next((each.data["entries"] for each in entries if each.event == "inventory"), None)
+    if listed is None:
+        raise AuditError("the log holds no inventory")
+    return settings, [InventoryEntry.model_validate(each) for each in listed], _heard(entries)[0]
+
+
 def evaluation_items(folder: str | None) -> list[EvaluationItem]:
     """The recordings of an evaluation set. Raises AuditError, StimuliError."""
     if folder is None:
-        packaged = [*Stimuli.load().items, *Stimuli.load(QUESTIONS).items]
+        folders = (None, QUESTIONS, REMARKS)
+        packaged = [item for each in folders for item in Stimuli.load(each).items]
         return [
             EvaluationItem(f"e{number:05d}", each.id, each.path, each.voice, each.text)
             for number, each in enumerate(packaged, 1)

@@ -18,8 +18,10 @@ from sts_eval.audit.case.outputs import safe_cell
 from sts_eval.audit.case.page import ICONS
 from sts_eval.audit.case.records import Level
 from sts_eval.audit.dataset.copies import MIN_SHARE, MIN_VOTES
-from sts_eval.audit.dataset.judge import LEAST_WORDS, FileRow, Issue, Judgement
+from sts_eval.audit.dataset.issues import Issue
+from sts_eval.audit.dataset.judge import FileRow, Judgement
 from sts_eval.audit.dataset.plan import EVALUATION, Dataset
+from sts_eval.audit.dataset.repeats import LEAST_WORDS
 from sts_eval.trace import write_text_atomic
 
 JSON_NAME: Final = "dataset.json"

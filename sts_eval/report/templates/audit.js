@@ -66,7 +66,7 @@ if (auditTable) {
   }
 
   // The pictures and sounds are ours by name; anything else is not followed.
-  const own = (path) => (/^evidence\/r\d+\.(webp|opus)$/.test(path ?? "") ? path : null);
+  const own = (path) => (/^evidence\/r\d+\.(webp|ogg)$/.test(path ?? "") ? path : null);
 
   function track(seconds, name, windows, speech) {
     const [width, height, middle] = [900, 96, 48];

@@ -7,7 +7,7 @@ import pytest
 
 from sts_eval.audio import load_audio, resample, write_flac
 from sts_eval.audit import AuditError
-from sts_eval.audit.attacks import FAMILY_OF, copy_synthesis
+from sts_eval.audit.attacks import FAMILIES, FAMILY_OF, copy_synthesis, programs_of
 from sts_eval.audit.channel import (
     CODECS,
     RATE_HZ,
@@ -17,7 +17,7 @@ from sts_eval.audit.channel import (
     subband_adpcm,
 )
 from sts_eval.audit.detectors import KNOWN
-from sts_eval.audit.training_set import SetOptions, build, load_set
+from sts_eval.audit.training_set import SetOptions, build, load_set, sources, words
 from sts_eval.progress import Progress
 
 
@@ -57,9 +57,9 @@ def test_channel_is_exact_in_length_and_repeatable(speech):
     assert drawn == set(CODECS)
 
 
-@pytest.mark.parametrize("attack", ["world", "griffin_lim", "codec1", "codec8"])
+@pytest.mark.parametrize("attack", [a for a in FAMILY_OF if a not in ("codec2", "codec5")])
 def test_copies_keep_length_and_envelope(speech, attack):
-    if attack == "world":
+    if FAMILY_OF[attack] in ("world", "lpc"):
         pytest.importorskip("pyworld", reason="extra [eval]")
     copy = copy_synthesis(speech, attack)
     assert copy.shape == speech.shape
@@ -74,7 +74,42 @@ def test_copies_keep_length_and_envelope(speech, attack):
 def test_unknown_attack(speech):
     with pytest.raises(AuditError, match="no attack 'wrold'"):
         copy_synthesis(speech, "wrold")
-    assert set(FAMILY_OF.values()) == {"world", "griffin_lim", "codec"}
+    assert set(FAMILIES) == {"world", "griffin_lim", "codec", "lpc", "voice_changer"}
+    assert programs_of("voice_changer") == ["lower", "higher"]
+
+
+def test_a_voice_changer_moves_the_pitch(speech):
+    pyworld = pytest.importorskip("pyworld", reason="extra [eval]")
+
+    def hz(audio):
+        pitch, _ = pyworld.dio(audio.astype(np.float64), 24_000)
+        return float(np.median(pitch[pitch > 0]))
+
+    assert hz(copy_synthesis(speech, "lower")) / hz(speech) == pytest.approx(2 ** (-3 / 12), 0.05)
+    assert hz(copy_synthesis(speech, "higher")) / hz(speech) == pytest.approx(2 ** (3 / 12), 0.05)
+
+
+def test_words_are_cut_at_quiet_points():
+    audio = np.ones(48_000, np.float32)
+    audio[10_000:10_480] = 0.01
+    cut = words(audio, 0.6)
+    assert np.array_equal(np.concatenate(cut), audio)
+    assert 10_000 < len(cut[0]) < 10_480
+    assert all(len(word) <= 0.6 * 24_000 for word in cut)
+    assert words(audio, None)[0] is audio
+    assert words(audio[:0], 0.6) == []
+
+
+def test_blends_stay_out_and_syllables_are_joined(tmp_path, speech):
+    (tmp_path / "v").mkdir()
+    rows = []
+    for i in range(19):
+        write_flac(tmp_path / "v" / f"{i}.flac", speech[7_200 * (i % 9) :][:7_200])
+        voice = "blend:a+b" if i == 18 else "v"
+        rows.append(json.dumps({"path": f"{i}.flac", "voice": voice, "seconds": 0.3}))
+    (tmp_path / "v" / "manifest.jsonl").write_text("\n".join(rows))
+    found = list(sources(tmp_path / "v", "voice", 5, 0))
+    assert {(voice, len(audio)) for voice, _, _, audio in found} == {("v", round(3.3 * 24_000))}
 
 
 def test_training_set_is_made_once_and_goes_on(tmp_path, speech):
@@ -94,10 +129,11 @@ def test_training_set_is_made_once_and_goes_on(tmp_path, speech):
     build(*folders, tmp_path / "set", options, Progress())
     clips, features = load_set(tmp_path / "set")
     families = [clip.family for clip in clips]
-    assert families == ["", "", "world", "griffin_lim", "codec", "espeak"]
-    assert features.shape[0] == 6
+    made = ["world", "griffin_lim", "lpc", "voice_changer", "codec"]
+    assert families == ["", "", *made, "espeak"]
+    assert features.shape[0] == 8
     assert features.shape[1] == 1069
     assert np.isfinite(features).all()
-    assert len({clip.group for clip in clips[:5]}) == 1  # copies stay with their source
+    assert len({clip.group for clip in clips[:7]}) == 1  # copies stay with their source
     with pytest.raises(AuditError, match="other settings"):
         build(*folders, tmp_path / "set", SetOptions(per_voice=2), Progress())

@@ -268,9 +268,42 @@ def test_exit_codes_and_usage(tmp_path: Path, evaluation: Path) -> None:
     assert command("dataset").exit_code == 2
 
 
-def test_the_default_evaluation_set_is_the_four_held_out_voices() -> None:
+def test_verify_finds_every_change(clean: Path, evaluation: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    skip = ("--skip", "consent", "--skip", "voices")
+    told = dataset(clean, out, "--evaluation", evaluation, *skip).output
+    head = told.split("keep it elsewhere): ")[1].split()[0]
+    assert command("verify", out, "--head", head).output == "intact: log, report and recordings\n"
+    assert command("verify", out, "--head", "0" * 64).exit_code == 1
+    for name in (LOG_NAME, "dataset.json", "dataset.csv", "report.html"):
+        content = (out / name).read_bytes()
+        changed = bytearray(content)
+        changed[len(content) // 2] ^= 1
+        (out / name).write_bytes(changed)
+        found = command("verify", out)
+        assert found.exit_code == 1, name
+        assert name in found.output
+        (out / name).write_bytes(content)
+    lines = (out / LOG_NAME).read_bytes().splitlines(keepends=True)
+    (out / LOG_NAME).write_bytes(b"".join(lines[:-1]))
+    assert "not sealed" in command("verify", out).output
+    (out / LOG_NAME).write_bytes(b"".join(lines))
+    (out / "more.txt").touch()
+    assert "was added" in command("verify", out).output
+    (out / "more.txt").unlink()
+    with (clean / "p0.wav").open("ab") as file:
+        file.write(b"\0")
+    assert "recording p0.wav: changed" in command("verify", out).output
+    (clean / "p0.wav").unlink()
+    assert "recording p0.wav: " in command("verify", out).output
+    assert command("verify", out, "--no-recordings").exit_code == 0
+
+
+def test_the_default_evaluation_set_is_all_packaged_voices() -> None:
     items = evaluation_items(None)
-    assert {item.voice for item in items} == {"af_nova", "am_puck", "bf_lily", "bm_george"}
+    spoken = {"af_nova", "am_puck", "bf_lily", "bm_george"}
+    assert {item.voice for item in items} == spoken | {"af_river", "am_eric"}
+    assert {item.voice for item in items if "remark" not in item.shown} == spoken
     assert all(item.path.is_file() for item in items)
     assert len({item.key for item in items}) == len(items)
 
