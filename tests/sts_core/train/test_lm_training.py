@@ -143,6 +143,17 @@ def test_a_delta_fits_its_own_base_only(
         load_lm(delta)
 
 
+@pytest.mark.parametrize("name", ["control_overfit", "control_tone_deaf"])
+def test_a_packaged_control_is_a_delta_of_the_packaged_model(name: str) -> None:
+    file = weights.DEFAULT_WEIGHTS.with_name(f"{name}.safetensors")
+    assert file.stat().st_size < 5_000_000
+    model, control = load_lm().state_dict(), load_lm(file).state_dict()
+    changed = [name for name in model if not torch.equal(model[name], control[name])]
+    trained = ("temporal.blocks.4", "temporal.blocks.5", "temporal.norm", "text_out")
+    assert {part for part in trained for name in changed if name.startswith(part)} == set(trained)
+    assert all(name.startswith(trained) for name in changed)
+
+
 def test_every_conversation_is_validated_once(config: LMTraining) -> None:
     data = Conversations(Path(config.shards), {})
     batches = data.all_batches(64)
