@@ -153,7 +153,7 @@ def test_finished_estimates_are_gated_by_their_interval(folder):
     [
         (finished(lo=None, hi=None), Outcome.INCONCLUSIVE, "no interval"),
         (finished(value=None, lo=None, hi=None, reason="one voice"), Outcome.INCONCLUSIVE, "voice"),
-        (finished(n=1), Outcome.INCONCLUSIVE, "only 1 values"),
+        (finished(n=1), Outcome.INCONCLUSIVE, "only 1 value;"),
         (finished(slice={"q": "1"}), Outcome.INCONCLUSIVE, "it did: separation{q=1}.mean"),
         (finished(n_error=1), Outcome.INCONCLUSIVE, "1 of 5 observations are errors"),
     ],
