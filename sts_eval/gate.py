@@ -44,7 +44,7 @@ from sts_eval.stats import (
     tidy,
 )
 from sts_eval.stats.proportions import needed_for_perfect
-from sts_eval.wording import interval_words, quantity_words
+from sts_eval.wording import counted, interval_words, quantity_words
 
 __all__ = ["Gate", "GateSyntaxError", "evaluate_gates", "exit_code", "parse_gate"]
 
@@ -299,8 +299,7 @@ def _nothing(gate: Gate, found: Estimate, record: RunRecord) -> str:
 
 
 def _too_few(n: int, min_n: int, what: str) -> str:
-    counted = f"{n} {what}" if n == 1 else f"{n} {what}s"
-    return f"only {counted}; the suite asks for at least {min_n}" if n < min_n else ""
+    return f"only {counted(n, what)}; the suite asks for at least {min_n}" if n < min_n else ""
 
 
 def _missing_doubt(items: Iterable[Observation], gate: Gate, found: Estimate) -> str:

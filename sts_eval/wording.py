@@ -20,6 +20,11 @@ def quantity_words(
     return f"{text} {unit}" if unit and unit not in ("ratio", "1") else text
 
 
+def counted(count: int, noun: str) -> str:
+    """ "1 value", "12 values"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def number_words(value: float) -> str:
     """Four significant digits, never in exponents between 0.001 and a million.
 

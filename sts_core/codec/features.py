@@ -34,9 +34,9 @@ LAG_POWER = 0.6
 IN_BAND = 4_000 * WINDOW_SAMPLES // SAMPLE_RATE_HZ + 1  # bins up to 4 kHz; harmonics fade above
 
 
-def mel_filters(bands: int, fft_size: int) -> Tensor:
-    """Triangular mel filters [fft_size / 2 + 1, bands], 40 Hz to 12 kHz, each of height one."""
-    low, high = (2595.0 * math.log10(1.0 + hz / 700.0) for hz in (40.0, SAMPLE_RATE_HZ / 2))
+def mel_filters(bands: int, fft_size: int, *, low_hz: float = 40.0) -> Tensor:
+    """Triangular mel filters [fft_size / 2 + 1, bands], `low_hz` to 12 kHz, each of height one."""
+    low, high = (2595.0 * math.log10(1.0 + hz / 700.0) for hz in (low_hz, SAMPLE_RATE_HZ / 2))
     mel = torch.linspace(low, high, bands + 2, dtype=torch.float64)
     edges_hz = 700.0 * (10.0 ** (mel / 2595.0) - 1.0)  # [bands + 2]
     hz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, fft_size // 2 + 1, dtype=torch.float64)[:, None]

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from sts_core.codec.model import ReferenceCodec
 from sts_core.data.align import AlignError, WordSpan, align_words
 from sts_core.data.cache import CacheError, SpeechCache
-from sts_core.data.manifest import Row, as_float, voice_of
+from sts_core.data.manifest import Row, as_float, replace_text, voice_of
 from sts_core.lm.ear import Ear
 from sts_core.lm.text import words_of
 from sts_core.semantic.student import CTC_RATE_HZ, Student
@@ -147,9 +147,7 @@ def _save(
     codes.clear()
     words = "".join(f"{line}\n" for line in lines)
     for name, text in ((CODES_INDEX_NAME, json.dumps(index) + "\n"), (WORDS_NAME, words)):
-        partial = folder / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, folder / name)
+        replace_text(folder / name, text)
 
 
 def _done(folder: Path) -> tuple[list[str], dict[int, tuple[int, int]]]:

@@ -16,6 +16,7 @@ mono int16 here. A manifest is untrusted input: paths stay in its folder, and si
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,10 @@ def load_audio(path: Path, *, max_seconds: float = MAX_UTTERANCE_S) -> NDArray[n
 def as_float(audio: NDArray[np.int16]) -> NDArray[np.float32]:
     """int16 samples as float32 in [-1, 1)."""
     return np.multiply(audio, np.float32(1 / 32768), dtype=np.float32)
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write a text file so that an interruption leaves the old or the new one, never a part."""
+    partial = file.with_name(f"{file.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, file)

@@ -62,7 +62,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, causal: bool) -> Tensor:
-    if q.device.type != "cpu":
+    if q.device.type != "cpu" or q.dtype != torch.bfloat16:
         return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)
     # On a CPU the bfloat16 kernel, its gradient above all, takes twice the time of the float32 one.
     with torch.autocast("cpu", enabled=False):

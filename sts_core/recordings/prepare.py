@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sts_core.data.manifest import MANIFEST_NAME, Row
+from sts_core.data.manifest import MANIFEST_NAME, Row, replace_text
 from sts_core.recordings.files import Source, find_recordings
 from sts_core.recordings.outcome import (
     ACCEPTED,
@@ -204,7 +204,7 @@ class Records:
     def put(self, name: str, key: str, outcome: Outcome) -> None:
         """Keep an outcome."""
         content = {"name": name, "key": key, "outcome": dataclasses.asdict(outcome)}
-        _replace(self._file(name), json.dumps(content, ensure_ascii=False) + "\n")
+        replace_text(self._file(name), json.dumps(content, ensure_ascii=False) + "\n")
 
     def forget(self, name: str) -> None:
         """Delete what an earlier call wrote for a recording."""
@@ -244,9 +244,9 @@ def _speaker_rows(speakers: Speakers, today: datetime.date) -> list[Row]:
 def _write_all(out: Path, made: list[Outcome], rows: list[Row]) -> None:
     utterances = [row for outcome in made for row in outcome.utterances]
     conversations = [outcome.conversation for outcome in made if outcome.conversation]
-    _replace(out / MANIFEST_NAME, _lines(utterances))
-    _replace(out / CONVERSATIONS_NAME, _lines(conversations))
-    _replace(out / f"{REPORT_NAME}.jsonl", _lines(rows))
+    replace_text(out / MANIFEST_NAME, _lines(utterances))
+    replace_text(out / CONVERSATIONS_NAME, _lines(conversations))
+    replace_text(out / f"{REPORT_NAME}.jsonl", _lines(rows))
     partial = out / f"{REPORT_NAME}.csv.partial"
     with partial.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
@@ -270,12 +270,6 @@ def _cell(value: Any) -> Any:
     if isinstance(value, list):
         value = "; ".join(value)
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
-
-
-def _replace(file: Path, text: str) -> None:
-    partial = file.with_name(f"{file.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, file)
 
 
 def _summary(made: list[Outcome], rows: list[Row]) -> Summary:

@@ -70,7 +70,8 @@ def copy_synthesis(audio: Array, attack: str) -> Array:
     return padded[: len(audio)].astype(np.float32)
 
 
-def _pyworld() -> Any:
+def load_pyworld() -> Any:
+    """The vocoder's module. Raises AuditError where it is not installed."""
     try:
         import pyworld
     except ImportError as error:
@@ -79,7 +80,7 @@ def _pyworld() -> Any:
 
 
 def _world(audio: Array, attack: str) -> Array:
-    pyworld = _pyworld()
+    pyworld = load_pyworld()
     wave = audio.astype(np.float64)
     period_ms = 10.0 if attack == "world_slow" else 5.0
     coarse, times = pyworld.dio(wave, SAMPLE_RATE_HZ, frame_period=period_ms)
@@ -108,7 +109,9 @@ def _griffin_lim(audio: Array, size: int, iterations: int, mels: int) -> Array:
 
     magnitude = analysis(wave).abs()
     if mels:
-        bank = _mel_bank(size // 2 + 1, mels)
+        from sts_core.codec.features import mel_filters
+
+        bank = mel_filters(mels, size, low_hz=0.0).T
         magnitude = (torch.linalg.pinv(bank) @ (bank @ magnitude)).clamp_min(0)
     generator = torch.Generator().manual_seed(0)
     phase = torch.polar(
@@ -122,24 +125,12 @@ def _griffin_lim(audio: Array, size: int, iterations: int, mels: int) -> Array:
     return np.asarray(made.numpy(), np.float32)
 
 
-def _mel_bank(bins: int, mels: int) -> Any:
-    """[mels, bins] triangles on the mel scale 2595 log10(1 + f / 700) up to 12 kHz."""
-    import torch
-
-    top = 2595 * np.log10(1 + SAMPLE_RATE_HZ / 2 / 700)
-    edges = 700 * (10 ** (np.linspace(0, top, mels + 2) / 2595) - 1)[:, None]
-    hz = np.linspace(0, SAMPLE_RATE_HZ / 2, bins)[None]
-    rising = (hz - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - hz) / (edges[2:] - edges[1:-1])
-    return torch.from_numpy(np.clip(np.minimum(rising, falling), 0, None).astype(np.float32))
-
-
 def _lpc(audio: Array, order: int = 26) -> Array:
     """Frames of 30 ms every 7.5 ms; voiced frames from one pulse a period, others from noise."""
     from scipy.linalg import solve_toeplitz
     from scipy.signal import lfilter
 
-    pyworld = _pyworld()
+    pyworld = load_pyworld()
     size, hop = 720, 180
     wave = np.pad(audio.astype(np.float64), (size, size))
     coarse, times = pyworld.dio(wave, SAMPLE_RATE_HZ)

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from sts_eval.audio import active_level_dbfs, rms_dbfs, write_flac
 from sts_eval.audit import AuditError
+from sts_eval.audit.attacks import load_pyworld
 from sts_eval.audit.case.condition import Limits, band_hz, speech_spans
 from sts_eval.audit.case.sound import UnusableFile, read_sound
 from sts_eval.audit.encoders import SpeakerEncoder
@@ -214,10 +215,7 @@ def _parted(samples: Samples) -> tuple[Samples, Samples]:
 
 def pitch_spread(utterances: Sequence[Samples]) -> float | None:
     """Median over utterances of the standard deviation of the pitch, semitones."""
-    try:
-        import pyworld
-    except ImportError as error:
-        raise AuditError("pitch needs pyworld: pip install 'sts-eval[eval]'") from error
+    pyworld = load_pyworld()
     chosen = np.unique(np.linspace(0, len(utterances) - 1, MOST_PITCHED).round().astype(int))
     spreads = []
     for number in chosen.tolist():

@@ -220,6 +220,8 @@ def right(row: dict[str, Any], want: dict[str, str]) -> dict[str, bool]:
         verdict["subjects"] == [voice] if voice else verdict["likeness"] == "none of the enrolled"
     )
     answers = {"origin": origin, "likeness": named}
+    if found := row["found"]["detectors"]:  # the side of its ratio, decided or not
+        answers["leaning"] = (found[0]["ratio"]["value"] < 0) == (kind == "genuine")
     answers["level"] = verdict["level"] == LEVEL[kind]
     answers["not wrong"] = verdict["level"] in (LEVEL[kind], "inconclusive")
     whole = answers["level"] and origin

@@ -6,6 +6,7 @@ from collections.abc import Sized
 from dataclasses import dataclass
 
 from sts_eval.audit.case.records import Level
+from sts_eval.wording import counted
 
 
 @dataclass(frozen=True)
@@ -21,4 +22,5 @@ class Issue:
 
 
 def count(things: Sized, noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+    """How many there are of things, in words."""
+    return counted(len(things), noun)

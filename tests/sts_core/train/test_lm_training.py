@@ -16,7 +16,8 @@ from sts_core.data.shards import Shard, _write, read_shard
 from sts_core.lm import weights
 from sts_core.lm.config import LMConfig
 from sts_core.lm.weights import load_lm, save_delta, save_lm
-from sts_core.train.lm import Conversations, LMTraining, learning_rate_at, train
+from sts_core.train.lm import LMTraining, learning_rate_at, train
+from sts_core.train.lm_batches import Conversations
 
 SMALL = LMConfig(
     dim=32,
