@@ -216,6 +216,18 @@ def _describe(file: Path) -> tuple[str, int]:
     help="Instead: follow-ups, corrections and the agent's second voice, each once.",
 )
 @click.option("--canaries", type=_FILE, help="Instead: the canaries of this file, by the agent.")
+@click.option(
+    "--users-say",
+    multiple=True,
+    metavar="KIND",
+    help="Users' lines of these kinds alone (arithmetic, fact, emotional, ...).",
+)
+@click.option(
+    "--renderings",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Instead: each of the agent's replies so many times, at a tempo of its own.",
+)
 def synth(
     out: Path,
     hours: float,
@@ -223,13 +235,22 @@ def synth(
     kokoro_voices: Path | None,
     conversation: bool,
     canaries: Path | None,
+    users_say: tuple[str, ...],
+    renderings: int,
 ) -> None:
     """Make a training corpus: the package's texts, spoken by synthetic voices."""
     from sts_core.data.synth import synthesise, synthesise_conversation
 
-    if conversation or canaries:
-        shown = progress_line("utterances")
-        count = synthesise_conversation(out, seed=seed, canaries=canaries, progress=shown)
+    if sum(map(bool, (conversation, canaries, renderings))) > 1:
+        raise click.UsageError("choose one of --conversation, --canaries and --renderings")
+    if conversation or canaries or renderings:
+        count = synthesise_conversation(
+            out,
+            seed=seed,
+            canaries=canaries,
+            renderings=renderings,
+            progress=progress_line("utterances"),
+        )
         click.echo(f"{out}: {count} utterances")
         return
     count = synthesise(
@@ -237,6 +258,7 @@ def synth(
         hours=hours,
         seed=seed,
         kokoro_voices=kokoro_voices,
+        users_say=users_say,
         progress=progress_line("s of speech"),
     )
     click.echo(f"{out}: {count} utterances")

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sts_core.data.manifest import MANIFEST_NAME, Row
-from sts_core.data.texts import Line, draw_line
+from sts_core.data.texts import USER_SHARES, Line, draw_line
 from sts_core.data.voices import AGENT_VOICE, Audio, Hibari, Kokoro
 from sts_core.units import SAMPLE_RATE_HZ
 
@@ -32,6 +32,7 @@ AGENT_SHARE = 0.25
 KOKORO_SHARE = 0.8  # of the user's utterances, where Kokoro is installed
 LEVEL_DB, PEAK = -23.0, 0.97
 EDGE_S = 0.05
+AGENT_TEMPO = (0.9, 1.1)  # of its further renderings
 
 LICENSES = """\
 # Inputs of this corpus
@@ -57,31 +58,38 @@ def synthesise(
     hours: float,
     seed: int,
     kokoro_voices: Path | None = None,
+    users_say: tuple[str, ...] = (),
     progress: Callable[[float, float], None] | None = None,
 ) -> int:
     """Speak until `out` holds `hours` of speech; goes on where an earlier call stopped.
 
     Args:
         kokoro_voices: folder of Kokoro voice vectors; None: hibari alone.
+        users_say: kinds of lines (USER_SHARES) that users say, and no agent; empty: all, and both.
         progress: called with (seconds so far, seconds wanted).
 
     Returns:
         The number of utterances in the folder.
 
     Raises:
-        SynthError: `out` was made with another seed or other engines.
+        SynthError: `out` was made with another seed or other engines; an unknown kind.
         VoiceError: Kokoro was asked for and is not installed.
     """
+    unknown = sorted(set(users_say) - set(USER_SHARES))
+    if unknown:
+        raise SynthError(f"users say no {unknown[0]!r}; they say {', '.join(USER_SHARES)}")
     hibari = Hibari()
     kokoro = Kokoro(kokoro_voices, hibari) if kokoro_voices else None
-    plan = {"seed": seed, "voices": kokoro.names if kokoro else [], "version": 1}
+    plan: dict[str, Any] = {"seed": seed, "voices": kokoro.names if kokoro else [], "version": 1}
+    if users_say:
+        plan["users_say"] = sorted(users_say)
     _claim(out, plan)
     rows = _continue(out / MANIFEST_NAME)
     seconds, wanted = sum(row["seconds"] for row in rows), hours * 3600
     number = len(rows)
     with (out / MANIFEST_NAME).open("a", encoding="utf-8") as manifest:
         while seconds < wanted:
-            row = _utterance(out, number, seed, hibari, kokoro)
+            row = _utterance(out, number, seed, hibari, kokoro, users_say)
             manifest.write(json.dumps(row, ensure_ascii=False) + "\n")
             manifest.flush()
             seconds, number = seconds + row["seconds"], number + 1
@@ -116,11 +124,18 @@ def _continue(manifest: Path) -> list[Row]:
     return [json.loads(line) for line in good.splitlines()]
 
 
-def _utterance(out: Path, number: int, seed: int, hibari: Hibari, kokoro: Kokoro | None) -> Row:
+def _utterance(
+    out: Path,
+    number: int,
+    seed: int,
+    hibari: Hibari,
+    kokoro: Kokoro | None,
+    users_say: tuple[str, ...],
+) -> Row:
     """Draw, speak and write utterance `number`; returns its manifest row."""
     rng = np.random.default_rng([seed, number])
-    role = "agent" if rng.random() < AGENT_SHARE else "user"
-    line = draw_line(role, rng)
+    role = "agent" if rng.random() < AGENT_SHARE and not users_say else "user"
+    line = draw_line(role, rng, users_say)
     engine: Hibari | Kokoro = hibari
     voice, speed = AGENT_VOICE, 1.0
     if role == "user":
@@ -134,37 +149,52 @@ def synthesise_conversation(
     *,
     seed: int,
     canaries: Path | None = None,
-    progress: Callable[[float, float], None] | None = None,
+    renderings: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Speak every line of `sts_core.data.turns`, or of a canary file, into `out`.
+    """Speak what `sts_core.data.turns` lists into `out`; goes on where an earlier call stopped.
 
-    Goes on where an earlier call stopped. Returns the number of utterances in the folder.
+    Args:
+        canaries: speak the canaries of this file instead, by the agent.
+        renderings: speak the agent's replies instead, so many times, each at a tempo of its own.
+
+    Returns:
+        The number of utterances in the folder.
 
     Raises:
         SynthError: `out` was made otherwise.
         CanaryError: `canaries` cannot be read.
     """
     from sts_core.data.canaries import load_canaries
-    from sts_core.data.turns import SECOND_AGENT_VOICE, conversation_lines
+    from sts_core.data.turns import SECOND_AGENT_VOICE, Speaker, agent_lines, conversation_lines
 
     hibari = Hibari()
-    if canaries is None:
-        lines = conversation_lines()
-    else:  # those that are trained on; the agent itself says them
+    plan: dict[str, Any] = {"seed": seed, "voices": [], "version": 1}
+    agent = AGENT_VOICE
+    if canaries is not None:  # those that are trained on; the agent itself says them
+        plan["conversation"] = False
         trained = [canary for canary in load_canaries(canaries) if canary.repetitions]
         lines = [
-            (Line(c.text, "agent", "canary", {"repetitions": c.repetitions}), -1) for c in trained
+            (Line(c.text, "agent", "canary", {"repetitions": c.repetitions}), Speaker.AGENT)
+            for c in trained
         ]
-    agent = SECOND_AGENT_VOICE if canaries is None else AGENT_VOICE
-    _claim(out, {"seed": seed, "voices": [], "conversation": canaries is None, "version": 1})
+    elif renderings:
+        plan["renderings"] = True
+        lines = [(line, Speaker.AGENT_VARIED) for _ in range(renderings) for line in agent_lines()]
+    else:
+        plan["conversation"] = True
+        lines, agent = conversation_lines(), SECOND_AGENT_VOICE
+    _claim(out, plan)
     first = len(_continue(out / MANIFEST_NAME))
     with (out / MANIFEST_NAME).open("a", encoding="utf-8") as manifest:
         for number in range(first, len(lines)):
             line, speaker = lines[number]
             rng = np.random.default_rng([seed, number])
             voice, speed = agent, 1.0
-            if speaker >= 0:
+            if speaker is Speaker.USER:
                 voice, speed = hibari.draw_voice(rng), round(float(rng.uniform(0.85, 1.2)), 2)
+            elif speaker is Speaker.AGENT_VARIED:
+                speed = round(float(rng.uniform(*AGENT_TEMPO)), 2)
             row = _speak(out, f"c{seed}-{number:06d}", line, hibari, voice, speed, hibari, rng)
             manifest.write(json.dumps(row, ensure_ascii=False) + "\n")
             manifest.flush()

@@ -6,6 +6,7 @@ exchange are drawn independently; a user's line names its `reply`, the text that
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -57,11 +58,16 @@ def load_texts() -> dict[str, Any]:
     return yaml.safe_load(TEXTS_FILE.read_text(encoding="utf-8"))
 
 
-def draw_line(role: str, rng: np.random.Generator) -> Line:
-    """A random line of "user" or "agent"; depends on nothing but `rng`."""
+def draw_line(role: str, rng: np.random.Generator, kinds: Collection[str] = ()) -> Line:
+    """A random line of "user" or "agent"; depends on nothing but `rng`.
+
+    Args:
+        kinds: of the role's kinds draw these alone, in proportion to their shares; empty: all.
+    """
     shares = USER_SHARES if role == "user" else AGENT_SHARES
-    kinds = list(shares)
-    kind = kinds[rng.choice(len(kinds), p=np.array(list(shares.values())))]
+    wanted = {kind: share for kind, share in shares.items() if not kinds or kind in kinds}
+    weights = np.array(list(wanted.values()))
+    kind = list(wanted)[rng.choice(len(wanted), p=weights / weights.sum())]
     return _DRAW[kind](role, rng)
 
 
