@@ -222,12 +222,6 @@ def _describe(file: Path) -> tuple[str, int]:
     metavar="KIND",
     help="Users' lines of these kinds alone (arithmetic, fact, emotional, ...).",
 )
-@click.option(
-    "--renderings",
-    type=click.IntRange(min=0),
-    default=0,
-    help="Instead: each of the agent's replies so many times, at a tempo of its own.",
-)
 def synth(
     out: Path,
     hours: float,
@@ -236,21 +230,15 @@ def synth(
     conversation: bool,
     canaries: Path | None,
     users_say: tuple[str, ...],
-    renderings: int,
 ) -> None:
     """Make a training corpus: the package's texts, spoken by synthetic voices."""
     from sts_core.data.synth import synthesise, synthesise_conversation
 
-    if sum(map(bool, (conversation, canaries, renderings))) > 1:
-        raise click.UsageError("choose one of --conversation, --canaries and --renderings")
-    if conversation or canaries or renderings:
-        count = synthesise_conversation(
-            out,
-            seed=seed,
-            canaries=canaries,
-            renderings=renderings,
-            progress=progress_line("utterances"),
-        )
+    if (conversation or canaries) and users_say:
+        raise click.UsageError("--users-say draws lines; --conversation and --canaries list theirs")
+    if conversation or canaries:
+        shown = progress_line("utterances")
+        count = synthesise_conversation(out, seed=seed, canaries=canaries, progress=shown)
         click.echo(f"{out}: {count} utterances")
         return
     count = synthesise(

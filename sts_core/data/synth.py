@@ -32,7 +32,6 @@ AGENT_SHARE = 0.25
 KOKORO_SHARE = 0.8  # of the user's utterances, where Kokoro is installed
 LEVEL_DB, PEAK = -23.0, 0.97
 EDGE_S = 0.05
-AGENT_TEMPO = (0.9, 1.1)  # of its further renderings
 
 LICENSES = """\
 # Inputs of this corpus
@@ -149,52 +148,37 @@ def synthesise_conversation(
     *,
     seed: int,
     canaries: Path | None = None,
-    renderings: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[float, float], None] | None = None,
 ) -> int:
-    """Speak what `sts_core.data.turns` lists into `out`; goes on where an earlier call stopped.
+    """Speak every line of `sts_core.data.turns`, or of a canary file, into `out`.
 
-    Args:
-        canaries: speak the canaries of this file instead, by the agent.
-        renderings: speak the agent's replies instead, so many times, each at a tempo of its own.
-
-    Returns:
-        The number of utterances in the folder.
+    Goes on where an earlier call stopped. Returns the number of utterances in the folder.
 
     Raises:
         SynthError: `out` was made otherwise.
         CanaryError: `canaries` cannot be read.
     """
     from sts_core.data.canaries import load_canaries
-    from sts_core.data.turns import SECOND_AGENT_VOICE, Speaker, agent_lines, conversation_lines
+    from sts_core.data.turns import SECOND_AGENT_VOICE, conversation_lines
 
     hibari = Hibari()
-    plan: dict[str, Any] = {"seed": seed, "voices": [], "version": 1}
-    agent = AGENT_VOICE
-    if canaries is not None:  # those that are trained on; the agent itself says them
-        plan["conversation"] = False
+    if canaries is None:
+        lines = conversation_lines()
+    else:  # those that are trained on; the agent itself says them
         trained = [canary for canary in load_canaries(canaries) if canary.repetitions]
         lines = [
-            (Line(c.text, "agent", "canary", {"repetitions": c.repetitions}), Speaker.AGENT)
-            for c in trained
+            (Line(c.text, "agent", "canary", {"repetitions": c.repetitions}), -1) for c in trained
         ]
-    elif renderings:
-        plan["renderings"] = True
-        lines = [(line, Speaker.AGENT_VARIED) for _ in range(renderings) for line in agent_lines()]
-    else:
-        plan["conversation"] = True
-        lines, agent = conversation_lines(), SECOND_AGENT_VOICE
-    _claim(out, plan)
+    agent = SECOND_AGENT_VOICE if canaries is None else AGENT_VOICE
+    _claim(out, {"seed": seed, "voices": [], "conversation": canaries is None, "version": 1})
     first = len(_continue(out / MANIFEST_NAME))
     with (out / MANIFEST_NAME).open("a", encoding="utf-8") as manifest:
         for number in range(first, len(lines)):
             line, speaker = lines[number]
             rng = np.random.default_rng([seed, number])
             voice, speed = agent, 1.0
-            if speaker is Speaker.USER:
+            if speaker >= 0:
                 voice, speed = hibari.draw_voice(rng), round(float(rng.uniform(0.85, 1.2)), 2)
-            elif speaker is Speaker.AGENT_VARIED:
-                speed = round(float(rng.uniform(*AGENT_TEMPO)), 2)
             row = _speak(out, f"c{seed}-{number:06d}", line, hibari, voice, speed, hibari, rng)
             manifest.write(json.dumps(row, ensure_ascii=False) + "\n")
             manifest.flush()

@@ -4,14 +4,12 @@
     correction    "No, I meant nine."      replaces the second operand of the last sum
     agent         every reply of the texts, in the second agent voice
 
-`sts-core synth --conversation` speaks them all once, in hibari's voice and shifts of it;
-`--renderings` speaks the agent's replies again in its first voice.
+`sts-core synth --conversation` speaks them all once, in hibari's voice and shifts of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 
 import numpy as np
 
@@ -30,14 +28,6 @@ CORRECTIONS = ("No, I meant {b}.", "Sorry, I meant {b}.", "No, not that, {b}.", 
 _LARGEST = {"plus": 12, "minus": 12, "times": 5}
 _LARGEST_CORRECTION = 20
 VOICES_EACH = 3  # pseudo-speakers a user's line is spoken by
-
-
-class Speaker(Enum):
-    """By whom, and how, a line is spoken."""
-
-    USER = "a pseudo-speaker drawn for it"
-    AGENT = "the agent, at its own tempo"
-    AGENT_VARIED = "the agent, at a tempo drawn for it"
 
 
 def user_lines() -> Iterator[Line]:
@@ -86,7 +76,7 @@ def sums() -> Iterator[tuple[str, int, int, int]]:
                 yield op, a, b, {"plus": a + b, "minus": a - b, "times": a * b}[op]
 
 
-def conversation_lines() -> list[tuple[Line, Speaker]]:
-    """All lines in the order in which they are spoken, with who speaks them."""
-    spoken = [(line, Speaker.USER) for _ in range(VOICES_EACH) for line in user_lines()]
-    return [(line, Speaker.AGENT) for line in agent_lines()] + spoken
+def conversation_lines() -> list[tuple[Line, int]]:
+    """All lines in the order in which they are spoken, each with the number of its speaker."""
+    spoken = [(line, copy) for copy in range(VOICES_EACH) for line in user_lines()]
+    return [(line, -1) for line in agent_lines()] + spoken

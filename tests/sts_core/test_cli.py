@@ -145,6 +145,9 @@ def test_mistakes_in_corpora_are_named(tmp_path: Path) -> None:
     fails(run("cache", tmp_path / "c", "--teacher", "whisper"), "unknown teacher 'whisper'")
     fails(run("synth", "--out", tmp_path, "--hours", 0), "--hours")
     fails(run("synth", "--out", tmp_path / "k", "--kokoro-voices", tmp_path), "sts-eval[synth]")
+    fails(run("synth", "--out", tmp_path / "k", "--users-say", "song"), "users say no 'song'")
+    both = ("--conversation", "--users-say", "fact")
+    fails(run("synth", "--out", tmp_path / "k", *both), "--users-say draws lines")
 
 
 def test_info_lists_what_is_shipped() -> None:

@@ -11,16 +11,9 @@ import pytest
 import soundfile
 
 from sts_core.data.manifest import load_audio, read_manifest
-from sts_core.data.synth import (
-    SynthError,
-    level,
-    synthesise,
-    synthesise_conversation,
-    trim,
-)
+from sts_core.data.synth import SynthError, level, synthesise, trim
 from sts_core.data.texts import AGENT_SHARES, USER_SHARES, draw_line, load_texts
-from sts_core.data.turns import agent_lines
-from sts_core.data.voices import AGENT_VOICE, HELD_OUT_VOICES, Hibari, Kokoro, VoiceError
+from sts_core.data.voices import HELD_OUT_VOICES, Hibari, Kokoro, VoiceError
 from sts_core.semantic.phonemes import phoneme_ids
 
 
@@ -103,21 +96,6 @@ def test_users_can_be_made_to_say_some_kinds_alone(tmp_path: Path) -> None:
         synthesise(tmp_path, hours=13 / 3600, seed=6)
     with pytest.raises(SynthError, match="users say no 'song'; they say arithmetic"):
         synthesise(tmp_path / "b", hours=1 / 3600, seed=6, users_say=("fact", "song"))
-
-
-def test_replies_are_rendered_again_each_at_its_own_tempo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines = [*agent_lines()][:2]
-    monkeypatch.setattr("sts_core.data.turns.agent_lines", lambda: iter(lines))
-    assert synthesise_conversation(tmp_path, seed=7, renderings=3) == 6
-    rows = read_manifest(tmp_path)
-    assert [row["text"] for row in rows] == [line.text for line in lines] * 3
-    assert {(row["role"], row["voice"]) for row in rows} == {("agent", AGENT_VOICE)}
-    assert len({row["speed"] for row in rows}) > 3
-    assert all(0.9 <= row["speed"] <= 1.1 for row in rows)
-    for first, other in zip(rows[::2], rows[2::2], strict=False):  # slower is longer
-        assert (first["speed"] - other["speed"]) * (first["seconds"] - other["seconds"]) <= 0
 
 
 def test_trim_and_level() -> None:
