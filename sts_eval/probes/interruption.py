@@ -2,7 +2,7 @@
 
     kind: interruption
     event: barge_in            # stop, correction, backchannel, vocal_tic, side_talk,
-                               # background_speech
+                               # background_speech, pause
     agent: speaking            # or `silent`: the event comes out of silence, without a request
     pick: {kind: long, per_voice: 6}
     at_s: [0.6, 2.5, 5.0]      # after the agent's first audible sound: early, middle, late
@@ -45,6 +45,7 @@ from sts_eval.probes.interruption_events import (
     event_audio,
     event_stimulus,
 )
+from sts_eval.probes.interruption_pause import LEAD_S, PAUSE, pause_plans, render_pause
 from sts_eval.probes.interruption_score import (
     CORRECTION,
     DIRECTED,
@@ -63,8 +64,6 @@ from sts_eval.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_for, seconds_to
 from sts_eval.user import Cue, ReactiveUser
 from sts_eval.wording import interval_words, quantity_words
 
-LEAD_S = 0.5
-
 AtSeconds = Annotated[float, Field(ge=0.2, le=30)]
 
 
@@ -80,10 +79,12 @@ class InterruptionBlock(ScenarioBlock):
         "vocal_tic",
         "side_talk",
         "background_speech",
+        "pause",
     ]
     agent: Literal["speaking", "silent"] = "speaking"
     pick: Pick
-    at_s: Annotated[tuple[AtSeconds, ...], Field(min_length=1)]
+    at_s: tuple[AtSeconds, ...] = ()
+    pause_s: tuple[Annotated[float, Field(gt=0, le=10)], ...] = ()
     times: Annotated[int, Field(ge=1, le=4)] = 1
     again_at_s: AtSeconds = 0.5
     patience_s: Annotated[float, Field(gt=0, le=30)] = 3.0
@@ -96,6 +97,11 @@ class InterruptionBlock(ScenarioBlock):
             raise ValueError("a correction follows a sum: pick {kind: arithmetic}")
         if self.agent == "silent" and self.event in DIRECTED:
             raise ValueError(f"{self.event} is for the agent: out of silence it is no interruption")
+        if self.event == PAUSE and self.agent != "silent":
+            raise ValueError("the agent listens while the user pauses: agent: silent")
+        wanted, other = ("pause_s", "at_s") if self.event == PAUSE else ("at_s", "pause_s")
+        if not getattr(self, wanted) or getattr(self, other):
+            raise ValueError(f"{self.event} needs {wanted}, and takes no {other}")
         return self
 
 
@@ -116,6 +122,8 @@ class InterruptionKind:
             per_voice=pick.per_voice,
             seed=derive_seed(seed, block.event, block.agent),
         )
+        if block.event == PAUSE:
+            return pause_plans(self.name, block, requests)
         plans, dealt = [], dict.fromkeys({item.voice for item in requests}, 0)
         voices = sorted(dealt)
         for item in requests:
@@ -140,6 +148,8 @@ class InterruptionKind:
 
     def render(self, plan: Plan, context: PlanContext) -> Rendered:
         """Lead, request, silence; and the user who will put the events into it."""
+        if plan.recipe["event"] == PAUSE:
+            return render_pause(plan, context)
         recipe = plan.recipe
         event, speaking = recipe["event"], recipe["agent"] == "speaking"
         request = context.stimuli.get(recipe["request"])
@@ -189,6 +199,10 @@ class InterruptionKind:
         marks = []
         if scenario.user_spans:
             marks.append(Mark(label="user's turn ends", start_s=scenario.turn_end_s))
+        marks += [
+            Mark(label="pause", start_s=p.start_s, end_s=p.end_s, kind="pause")
+            for p in scenario.pauses
+        ]
         for event in event_spans(trace.meta):
             label = event.label.replace("_", " ")
             marks.append(Mark(label=label, start_s=event.start_s, end_s=event.end_s))

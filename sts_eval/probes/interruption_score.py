@@ -12,6 +12,7 @@ from sts_eval.metrics import turns
 from sts_eval.observation import Observation
 from sts_eval.probes import Evidence
 from sts_eval.probes import interruption_specs as specs
+from sts_eval.probes.interruption_pause import PAUSE
 from sts_eval.probes.latency_score import Observer
 from sts_eval.scenario import Scenario
 from sts_eval.trace import Span, Trace, TraceMeta
@@ -20,6 +21,7 @@ from sts_eval.user import EVENT, MISSED
 REQUEST, STOP, CORRECTION = "barge_in", "stop", "correction"
 DIRECTED = (REQUEST, STOP, CORRECTION)
 
+_SPOKE_FIRST = "already speaking when the turn began"
 _NOT_SPEAKING = "the agent was not speaking when the event began"
 _YIELDS = ((specs.YIELD_500MS, 0.5), (specs.YIELD_1S, 1.0), (specs.YIELD_2S, measure.YIELD_S))
 _OF_BARGE_IN = (*(spec for spec, _ in _YIELDS), specs.YIELD_LATENCY)
@@ -41,6 +43,10 @@ def score_event(scenario: Scenario, trace: Trace, heard: Evidence) -> list[Obser
     if trace.meta.status == "error":
         for spec in _applicable(scenario):
             observer.error(spec, trace.meta.error or "the scenario failed")
+        return observer.made
+    if scenario.conditions["event"] == PAUSE:
+        _request(observer, heard)
+        _pause(observer, heard)
         return observer.made
     stretches = measure.audible_stretches(trace.agent)
     events = event_spans(trace.meta)
@@ -70,6 +76,8 @@ def _of_event(scenario: Scenario) -> tuple[MetricSpec, ...]:
         return (*_OF_BARGE_IN, *_OF_REQUEST, *again)
     if event == CORRECTION:
         return (specs.CORRECTED,)
+    if event == PAUSE:
+        return (specs.TAKEOVER,)
     return _OF_BARGE_IN if event == STOP else (specs.SELECTIVITY,)
 
 
@@ -87,14 +95,32 @@ def _why_missed(meta: TraceMeta) -> str:
 
 def _request(observer: Observer, heard: Evidence) -> None:
     """Whether the agent cut into the user's first request."""
-    span = observer.scenario.user_spans[0]
-    if turns.speaking_at(heard.agent_spans, span.start_s):
-        reason = "already speaking when the turn began"
-        return observer.unmeasured(specs.INTERRUPTION, reason)
-    turn = turns.Turn(span.start_s, span.end_s, observer.scenario.listen_s)
-    cut = turns.interruption_onset(turn, heard.agent_spans) or span
-    shown = (cut.start_s, cut.end_s)
-    return observer.value(specs.INTERRUPTION, float(cut is not span), shown)
+    turn = _turn(observer.scenario)
+    if turns.speaking_at(heard.agent_spans, turn.start_s):
+        return observer.unmeasured(specs.INTERRUPTION, _SPOKE_FIRST)
+    cut = turns.interruption_onset(turn, heard.agent_spans)
+    shown = (cut.start_s, cut.end_s) if cut else (turn.start_s, turn.end_s)
+    return observer.value(specs.INTERRUPTION, float(cut is not None), shown)
+
+
+def _pause(observer: Observer, heard: Evidence) -> None:
+    """Whether the agent took the turn while the user paused."""
+    turn = _turn(observer.scenario)
+    pause = turn.pauses[0]
+    if turns.speaking_at(heard.agent_spans, pause.start_s):
+        return observer.unmeasured(specs.TAKEOVER, "already speaking when the pause began")
+    took = turns.takeover_onset(turn, heard.agent_spans) or pause
+    return observer.value(specs.TAKEOVER, float(took is not pause), (took.start_s, took.end_s))
+
+
+def _turn(scenario: Scenario) -> turns.Turn:
+    """The user's first turn, its pauses with it."""
+    return turns.Turn(
+        scenario.user_spans[0].start_s,
+        scenario.turn_end_s,
+        scenario.listen_s,
+        tuple(scenario.pauses),
+    )
 
 
 def _floor(observer: Observer, user: list[Span], stretches: list[Span]) -> None:

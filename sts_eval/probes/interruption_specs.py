@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sts_eval.metric import MetricSpec
-from sts_eval.probes.latency_specs import INTERRUPTION
+from sts_eval.probes.latency_specs import INTERRUPTION, TAKEOVER
 
 MIN_EVENTS = 10  # as tau-voice: rates with fewer supporting events are not shown
 _PURE = "sts_eval.metrics.interruption"
@@ -223,6 +223,7 @@ INTERRUPTION_METRICS = (
     CORRECTED,
     REPEATED,
     INTERRUPTION,
+    TAKEOVER,
     OVERLAP,
     GAP,
 )
