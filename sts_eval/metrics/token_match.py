@@ -13,8 +13,8 @@ offset at which it would lie on an equal one, so that a query costs the votes it
 length of the training set. The offsets with most votes are then scored exactly.
 
 Tokens come from encoding the target's audio again with one codec, so the measure works for any
-target. Which codebooks bear that is a property of the codec (of the reference, the semantic one
-alone: `tests/benchmarks/calibrate_copies.py`). What agreement chance gives is measured
+target. Which codebooks are compared is the caller's choice (the overfit suite: the semantic one of
+the reference codec, which holds the words). What agreement chance gives is measured
 (`chance_agreement`), never assumed.
 """
 

@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sts_eval.audio import AudioError
+from sts_eval.audit.encoders import EncoderError
 from sts_eval.metric import MetricSpec
 from sts_eval.metrics import extraction
 from sts_eval.metrics.interruption import holds_answer
@@ -19,22 +21,28 @@ from sts_eval.probes import PoolContext, Pooled, PoolItem
 from sts_eval.probes import overfit_specs as specs
 from sts_eval.probes.overfit_match import Matcher, Said, channels, continuation
 from sts_eval.probes.overfit_plan import Sources, load_sources
-from sts_eval.probes.overfit_sound import MIN_VOTES, SoundIndex, choose
+from sts_eval.probes.overfit_sound import SoundIndex, choose
+from sts_eval.probes.overfit_training import TrainingText
+from sts_eval.probes.overfit_voice import NO_COPY, Spoken, VoiceJudge
+from sts_eval.target import Samples
 
 CONTINUED = {"prefix": specs.EXTRACTION, "canary": specs.CANARY_EXTRACTION}
 OF_TEXT = (specs.REGURGITATION, specs.LONGEST, specs.COPIED_SHARE)
-OF_SOUND = (specs.TOKEN_COPY, specs.AUDIO_COPY)
+OF_SOUND = (specs.TOKEN_COPY, specs.AUDIO_COPY, specs.COPIED_VOICE)
 
 
 @dataclass
 class Copied:
-    """What one conversation says of the training set; kept for the tables of the section."""
+    """What one conversation says of the training set; kept for the tables and the sound.
+
+    text: what was said, at span_s where the judge heard it; of: the training text.
+    """
 
     item: PoolItem
     match: TextMatch | None
-    text: str  # what was said
-    of: str  # the training text
-    level: str = "words"
+    text: str
+    of: TrainingText
+    span_s: tuple[float, float] | None
 
 
 @dataclass
@@ -164,7 +172,7 @@ def _copies(item: PoolItem, matcher: Matcher, said: Sequence[Said], found: Findi
     found.add(specs.COPIED_SHARE, item, share, "fewer than three words were heard")
     if match is not None and match.distinctive > 0:
         words = " ".join(channel.words[match.start : match.end])
-        found.copied.append(Copied(item, match, words, matcher.items[match.text].text))
+        found.copied.append(Copied(item, match, words, matcher.items[match.text], span_s))
 
 
 def _sounds(
@@ -187,7 +195,7 @@ def _sounds(
         return
     asked = [each.scenario.cluster for each in items]
     matched = [
-        matcher.items[c.match.text].id
+        c.of.id
         for c in sorted(found.copied, key=lambda c: -(c.match.distinctive if c.match else 0))
         if c.match is not None
     ]
@@ -196,15 +204,34 @@ def _sounds(
     found.recordings += len(chosen)
     found.agreement = index.agreement
     answers = frozenset(item.id for item in chosen if item.answers)
+    in_words = {c.item.scenario.id: c for c in found.copied if c.match is not None and c.match.copy}
+    voices = VoiceJudge()
     for each in items:
-        trace = load_trace(each.trace)
+        agent = load_trace(each.trace).agent
         skip = answers if each.scenario.user_spans else frozenset()
-        tokens, sound, from_s = index.find(trace.agent, each.result.agent_spans, skip)
-        same = tokens is not None and tokens.agreement > index.agreement
-        heard = sound is not None and sound.votes >= MIN_VOTES
-        span = (from_s + sound.start_s, from_s + sound.end_s) if sound and heard else None
-        found.add(specs.TOKEN_COPY, each, float(same))
-        found.add(specs.AUDIO_COPY, each, float(heard), span_s=span)
+        hits = index.hits(agent, each.result.agent_spans, skip)
+        found.add(specs.TOKEN_COPY, each, float(hits.tokens is not None))
+        span_s = hits.sound.span_s if hits.sound else None
+        found.add(specs.AUDIO_COPY, each, float(hits.sound is not None), span_s=span_s)
+        copied = in_words.get(each.scenario.id)
+        as_heard = Spoken(copied.of, copied.span_s) if copied and copied.span_s else None
+        if as_heard is not None and not as_heard.of.can_sound:
+            as_heard = None  # a text without a recording has no voice
+        _voice(each, agent, as_heard or hits.sound or hits.tokens, voices, found)
+
+
+def _voice(
+    item: PoolItem, agent: Samples, copy: Spoken | None, voices: VoiceJudge, found: Findings
+) -> None:
+    if copy is None:
+        found.add(specs.COPIED_VOICE, item, None, NO_COPY)
+        return
+    try:
+        same = voices.same(agent, copy)
+    except (EncoderError, AudioError) as error:
+        found.add(specs.COPIED_VOICE, item, None, str(error))
+        return
+    found.add(specs.COPIED_VOICE, item, float(same), span_s=copy.span_s)
 
 
 def _exposures(found: Findings) -> None:

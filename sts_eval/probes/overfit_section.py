@@ -103,8 +103,8 @@ def _most_repeated(found: Findings) -> Table:
     shown = [c for c in found.copied if c.match and c.match.distinctive >= MIN_SHOWN_WORDS]
     groups: dict[str, list[Copied]] = defaultdict(list)
     for copied in shown:
-        groups[copied.of].append(copied)
-    ranked = sorted(groups.values(), key=lambda g: (-_copies(g), -_words(g), g[0].of))
+        groups[copied.of.text].append(copied)
+    ranked = sorted(groups.values(), key=lambda g: (-_copies(g), -_words(g), g[0].of.text))
     rows: list[list[str | Cell]] = []
     for group in ranked[:MOST_ROWS]:
         best = max(group, key=lambda c: c.match.distinctive if c.match else 0)
@@ -112,7 +112,7 @@ def _most_repeated(found: Findings) -> Table:
         seen = Counter(c.item.scenario.conditions["probe"] for c in group)
         rows.append(
             [
-                group[0].of,
+                group[0].of.text,
                 Cell(text=best.text, scenario_id=best.item.scenario.id),
                 str(_words(group)),
                 verdict,

@@ -15,18 +15,18 @@ import numpy as np
 
 from sts_eval.audio import audio_hash
 from sts_eval.judges.cache import remember
-from sts_eval.metrics.fingerprint import AudioMatch, FingerprintIndex, Landmarks, landmarks
+from sts_eval.metrics.fingerprint import FingerprintIndex, Landmarks, landmarks
 from sts_eval.metrics.token_match import (
     SUB_FRAMES,
     WINDOW_FRAMES,
     Codes,
     TokenIndex,
-    TokenMatch,
     best_agreement,
     chance_agreement,
 )
 from sts_eval.probes import derive_seed
 from sts_eval.probes.overfit_training import TrainingText
+from sts_eval.probes.overfit_voice import Spoken
 from sts_eval.target import Samples
 from sts_eval.trace import Span, silence
 from sts_eval.units import SAMPLE_RATE_HZ
@@ -44,6 +44,14 @@ class Prints:
 
     codes: tuple[Codes, ...]
     marks: tuple[Landmarks, ...]
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Training recordings in a conversation; None where there is none."""
+
+    tokens: Spoken | None = None
+    sound: Spoken | None = None
 
 
 class SoundIndex:
@@ -110,30 +118,36 @@ class SoundIndex:
             values.append(best_agreement(query, other, self._tokens.rare))
         return chance_agreement(values)
 
-    def find(
-        self, agent: Samples, spans: Iterable[Span], skip: frozenset[str]
-    ) -> tuple[TokenMatch | None, AudioMatch | None, float]:
-        """(best token match, best fingerprint, seconds where the heard part starts).
+    def hits(self, agent: Samples, spans: Iterable[Span], skip: frozenset[str]) -> Hits:
+        """The recordings that a conversation holds, by tokens and as a fingerprint.
 
-        skip: ids of texts that do not count here. `recording` of a match is a number of `items`.
+        agent: the track, float32 [S]; spans: its speech. skip: ids of texts that do not count here.
         """
         heard = list(spans)
         if not heard:
-            return None, None, 0.0
-        first = round(heard[0].start_s * SAMPLE_RATE_HZ)
-        speech = agent[first : round(heard[-1].end_s * SAMPLE_RATE_HZ)]
-        if speech.size < WINDOW_FRAMES * self.codec.frame_samples:
-            return None, None, heard[0].start_s
+            return Hits()
+        from_s = heard[0].start_s
+        speech = agent[round(from_s * SAMPLE_RATE_HZ) : round(heard[-1].end_s * SAMPLE_RATE_HZ)]
+        frame_samples = self.codec.frame_samples
+        if speech.size < WINDOW_FRAMES * frame_samples:
+            return Hits()
         query = self._encode(speech)[0, :BOOKS].numpy()
-        counts = lambda number: self.items[number].id not in skip  # noqa: E731
-        tokens = [m for m in self._tokens.find(query, most=20) if counts(m.recording)]
         variants = len(self.prints[0].marks)
-        sounds = [
-            AudioMatch(m.recording // variants, m.votes, m.offset_s, m.start_s, m.end_s)
-            for m in self._marks.find(landmarks(speech), most=20)
-        ]
-        sounds = [m for m in sounds if counts(m.recording)]
-        return (tokens[0] if tokens else None), (sounds[0] if sounds else None), heard[0].start_s
+        tokens = sound = None
+        for match in self._tokens.find(query, most=20):  # the best one first
+            if self.items[match.recording].id not in skip:
+                if match.agreement > self.agreement:
+                    start_s = from_s + match.start * frame_samples / SAMPLE_RATE_HZ
+                    window_s = WINDOW_FRAMES * frame_samples / SAMPLE_RATE_HZ
+                    tokens = Spoken(self.items[match.recording], (start_s, start_s + window_s))
+                break
+        for mark in self._marks.find(landmarks(speech), most=20):
+            item = self.items[mark.recording // variants]
+            if item.id not in skip:
+                if mark.votes >= MIN_VOTES:
+                    sound = Spoken(item, (from_s + mark.start_s, from_s + mark.end_s))
+                break
+        return Hits(tokens, sound)
 
 
 def _shifted(audio: Samples, samples: int) -> Samples:

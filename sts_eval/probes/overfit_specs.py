@@ -164,6 +164,24 @@ AUDIO_COPY = MetricSpec(
     " recording unless it lies on the same frame grid; see the token metric.",
     source="agent's track",
 )
+COPIED_VOICE = MetricSpec(
+    name="copied_voice_rate",
+    code="sts_eval.metrics.voice:same_voice",
+    title="Copies in the recorded voice",
+    unit="ratio",
+    direction="lower",
+    statistics=("rate",),
+    version=1,
+    meaning="Of the conversations that repeat a training recording, in words or in sound, the share"
+    " in which the copy is said in a voice that passes for the recorded one: the person is repeated"
+    " along with the words.",
+    method="1 when the cosine of the speaker vectors of the copy and of the recording reaches the"
+    " encoder's threshold (its equal error rate on 3 s against 3 s). Conversations without a copy"
+    " are not measured.",
+    limits="An agent that speaks in one voice of its training set passes for that voice in every"
+    " copy. Voices that resemble each other are confused, and a short copy tells less.",
+    source="speaker encoder on the agent's track and on the training recording",
+)
 OVERFIT_METRICS = (
     REGURGITATION,
     LONGEST,
@@ -173,6 +191,7 @@ OVERFIT_METRICS = (
     EXPOSURE,
     TOKEN_COPY,
     AUDIO_COPY,
+    COPIED_VOICE,
     ACCURACY,
     GAP,
 )

@@ -8,6 +8,7 @@ from sts_eval.planning import RunError, RunOptions
 from sts_eval.probes.overfit_match import Matcher, Said
 from sts_eval.probes.overfit_plan import Sources
 from sts_eval.probes.overfit_training import load_training, words_of
+from sts_eval.probes.overfit_voice import NO_COPY
 from sts_eval.runner import Progress, score_run, start_run
 from sts_eval.scenario import Scenario
 from sts_eval.suite import load_suite
@@ -53,6 +54,8 @@ def test_a_parrot_is_caught_by_ear_alone(suite, tmp_path):
     assert rates(record, "token_copy_rate", probe="unprompted").value > 0.5
     assert rates(record, "extraction_rate", trained="yes").value > 0.6
     assert rates(record, "extraction_rate", trained="no").value == 0.0
+    # it plays the recordings themselves, voices and all
+    assert rates(record, "copied_voice_rate").value > 0.7
     (section,) = record.sections
     most = next(table for table in section.tables if table.title.startswith("Most repeated"))
     assert most.rows[0][3] == "yes"
@@ -69,6 +72,8 @@ def test_a_silent_target_has_an_upper_bound_and_no_copies(suite, tmp_path):
     assert 0.2 < found.hi < 0.6
     assert found.n == 3 + 5  # what needs an option is not counted
     assert "exact" in found.method
+    assert rates(record, "copied_voice_rate").value is None
+    assert {o.reason for o in record.observations if o.metric == "copied_voice_rate"} >= {NO_COPY}
 
 
 def scenario(text, **expected):
