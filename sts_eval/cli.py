@@ -265,7 +265,11 @@ def list_(what: str | None) -> None:
 @main.command()
 @click.argument("suites", nargs=-1, type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--target", help="The healthy target of all suites; default: each suite's own.")
-@click.option("--limit", type=click.IntRange(1), help="Scenarios per fault; default: all.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="Scenarios per fault; default: those of the suite's profile `selftest`, else all.",
+)
 @_FORMAT
 @click.pass_context
 def selftest(

@@ -4,6 +4,9 @@ Which target is healthy each scenario kind knows (`control`). For each fault the
 is listed in `EXPECTED` must FAIL, and no other gate may; for the healthy target no gate may FAIL. A
 gate that becomes INCONCLUSIVE under a fault (an agent that never answers has no latency) is no
 alarm: it is honest.
+
+A suite's profile `selftest` says how many scenarios decide all of its faults, where that takes
+fewer than all of them; its gates are the suite's own.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 HEALTHY = "none"
+PROFILE = "selftest"
 
 # fault -> metrics that must raise the alarm. Only faults with an entry for a metric of the suite
 # run.
@@ -128,6 +132,7 @@ def run_selftest(
 ) -> Matrix:
     """Run every applicable fault of every suite on a healthy target; None: the suite's own.
 
+    limit: scenarios of each run; None: those of the suite's profile `selftest`, else all.
     Raises SuiteErrors, RegistryError, RunError; all suites are checked before the first one runs.
     """
     suites = [(path, load_suite(path)) for path in paths]
@@ -137,7 +142,8 @@ def run_selftest(
         metrics = {gate.metric for gate in suite.gates}
         faults = [f for f in FAULTS.entries() if EXPECTED.get(f, frozenset()) & metrics]
         for fault in (HEALTHY, *faults):
-            matrix.rows.append(_run_one(path, fault, healthy, limit, progress))
+            profile = PROFILE if limit is None and PROFILE in suite.model.profiles else None
+            matrix.rows.append(_run_one(path, fault, healthy, limit, profile, progress))
     return matrix
 
 
@@ -151,10 +157,19 @@ def control_of(suite: Suite) -> str:
     return named[0]
 
 
-def _run_one(path: Path, fault: str, target: str, limit: int | None, progress: Progress) -> Row:
+def _run_one(
+    path: Path,
+    fault: str,
+    target: str,
+    limit: int | None,
+    profile: str | None,
+    progress: Progress,
+) -> Row:
     spec = target if fault == HEALTHY else f"{fault}+{target}"
     with tempfile.TemporaryDirectory(prefix="sts-eval-selftest-") as folder:
-        options = RunOptions(suite=path, target=spec, limit=limit, out=Path(folder))
+        options = RunOptions(
+            suite=path, target=spec, limit=limit, profile=profile, out=Path(folder)
+        )
         run_folder = runner.start_run(options, progress)
         record = runner.score_run(run_folder, progress, judge_reports=False, outputs=False)
     outcomes: dict[str, str] = {}

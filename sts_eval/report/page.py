@@ -15,6 +15,7 @@ import base64
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -106,6 +107,11 @@ def _hash_source(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
+def breakable(text: str) -> Markup:
+    """Text in which a line may also end behind "_" and "/": names are longer than a column."""
+    return Markup(re.sub("([_/])", r"\1<wbr>", str(escape(text))))
+
+
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -120,5 +126,6 @@ def _environment() -> jinja2.Environment:
     environment.filters["condition_name"] = numbers.condition_name
     environment.filters["condition"] = lambda level, name: numbers.condition(name, level)
     environment.filters["ticks"] = ticks
+    environment.filters["breakable"] = breakable
     environment.globals["counted"] = numbers.counted
     return environment

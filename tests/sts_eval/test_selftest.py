@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sts_eval import runner
 from sts_eval.planning import RunError
 from sts_eval.runner import Progress
 from sts_eval.selftest import (
@@ -86,6 +87,22 @@ def test_every_packaged_suite_has_a_healthy_target_and_faults(path):
     assert control_of(suite) in TARGETS.entries()
     gated = {gate.metric for gate in suite.gates}
     assert any(metrics & gated for metrics in EXPECTED.values())
+
+
+def test_the_profile_of_a_suite_says_how_many_scenarios_decide(tmp_path, monkeypatch):
+    path = tmp_path / "faults.yaml"
+    path.write_text(SUITE + "profiles:\n  selftest: {limit: 3, min_n: 2}\n")
+    planned = []
+
+    def start(options, progress):
+        planned.append((options.limit, options.profile))
+        raise RunError("planned")
+
+    monkeypatch.setattr(runner, "start_run", start)
+    for limit in (None, 5):
+        with pytest.raises(RunError, match="planned"):
+            run_selftest((path,), None, limit, Progress())
+    assert planned == [(None, "selftest"), (5, None)]
 
 
 MIXED = """\

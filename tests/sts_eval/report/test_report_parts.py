@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sts_eval.report import numbers, plots
 from sts_eval.report.numbers import NBSP
 from sts_eval.report.opus import STREAM_SERIAL, encode_opus, ogg_crc, with_fixed_serial
-from sts_eval.report.page import json_block, relative_link, ticks
+from sts_eval.report.page import breakable, json_block, relative_link, ticks
 from sts_eval.report.peaks import FINEST_BIN_SAMPLES, MOST_BINS, bin_extremes, trace_peaks
 from sts_eval.target import Samples
 from sts_eval.units import SAMPLE_RATE_HZ
@@ -210,3 +210,8 @@ class TestPage:
     def test_ticks_mark_code_and_escape_the_rest(self) -> None:
         assert ticks("run `a<b` <i>") == "run <code>a&lt;b</code> &lt;i&gt;"
         assert ticks("a ` b <") == "a ` b &lt;"
+
+
+def test_names_may_break_between_their_parts_and_stay_text() -> None:
+    assert breakable("strict/cut_in") == "strict/<wbr>cut_<wbr>in"
+    assert breakable("<b>_</b>") == "&lt;b&gt;_<wbr>&lt;/<wbr>b&gt;"
