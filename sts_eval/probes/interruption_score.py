@@ -77,7 +77,7 @@ def _of_event(scenario: Scenario) -> tuple[MetricSpec, ...]:
     if event == CORRECTION:
         return (specs.CORRECTED,)
     if event == PAUSE:
-        return (specs.TAKEOVER,)
+        return (specs.PAUSE_TAKEN,)
     return _OF_BARGE_IN if event == STOP else (specs.SELECTIVITY,)
 
 
@@ -108,9 +108,9 @@ def _pause(observer: Observer, heard: Evidence) -> None:
     turn = _turn(observer.scenario)
     pause = turn.pauses[0]
     if turns.speaking_at(heard.agent_spans, pause.start_s):
-        return observer.unmeasured(specs.TAKEOVER, "already speaking when the pause began")
+        return observer.unmeasured(specs.PAUSE_TAKEN, "already speaking when the pause began")
     took = turns.takeover_onset(turn, heard.agent_spans) or pause
-    return observer.value(specs.TAKEOVER, float(took is not pause), (took.start_s, took.end_s))
+    return observer.value(specs.PAUSE_TAKEN, float(took is not pause), (took.start_s, took.end_s))
 
 
 def _turn(scenario: Scenario) -> turns.Turn:
