@@ -288,7 +288,7 @@ def _stage_latencies(observer: Observer, turn: Turn, meta: TraceMeta, onset_s: f
 
 def _shared(meta: TraceMeta) -> str:
     """Why no wall time is a scenario's own."""
-    return f"stepped in a batch of {meta.batch}"
+    return "stepped together with other conversations"
 
 
 def _number(value: object) -> float | None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sts_eval.record import RunRecord, ScenarioResult
-from sts_eval.report.findings import Findings, ObservationRow, anchors
+from sts_eval.record import Mark, RunRecord, ScenarioResult
+from sts_eval.report.findings import Findings, ObservationRow, RowGroup, anchors, grouped
 from sts_eval.report.opus import encode_opus
 from sts_eval.report.page import relative_link
 from sts_eval.report.peaks import trace_peaks
@@ -23,6 +23,7 @@ from sts_eval.trace import TraceError, load_trace
 
 # Sound takes about this much of the page for each second when both sides talk half of the time.
 _USUAL_BYTES_PER_S = 4000
+MOST_STAGES_PER_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Card:
     states: list[str]
     rows: list[ObservationRow]
     recording: Recording
+
+    @property
+    def groups(self) -> list[RowGroup]:
+        """Its rows, many alike ones together."""
+        return grouped(self.rows)
 
     @property
     def key_values(self) -> list[ObservationRow]:
@@ -165,13 +171,21 @@ def timeline_data(scenario: ScenarioResult, rows: Sequence[ObservationRow]) -> d
         "user": [[span.start_s, span.end_s] for span in scenario.user_spans],
         "agent": [[span.start_s, span.end_s] for span in scenario.agent_spans],
         "words": [[word.start_s, word.end_s, word.text] for word in scenario.words],
-        "marks": [[mark.start_s, mark.end_s, mark.label, mark.kind] for mark in scenario.marks],
+        "marks": [[mark.start_s, mark.end_s, mark.label, mark.kind] for mark in _marks(scenario)],
         "spans": [
             [*row.span_s, f"{row.title} {row.value}", row.bad, row.index, row.drawn]
             for row in rows
             if row.span_s is not None and row.playable
         ],
     }
+
+
+def _marks(scenario: ScenarioResult) -> list[Mark]:
+    """The marks to draw: stages that come with every frame would hide the rest."""
+    stages = sum(mark.kind == "stage" for mark in scenario.marks)
+    if stages <= MOST_STAGES_PER_S * max(scenario.seconds, 1.0):
+        return scenario.marks
+    return [mark for mark in scenario.marks if mark.kind != "stage"]
 
 
 def filter_index(

@@ -18,13 +18,15 @@ from sts_eval.report.gates import Limits, is_share, unwanted
 from sts_eval.report.metrics import ordered_specs
 
 SHORTEST_SPAN_S = 0.005  # anything shorter is a moment: there is nothing to hear
+MOST_ALIKE = 8
 
 
 @dataclass(frozen=True)
 class ObservationRow:
     """One observation as a line of a table. `index` is its place among its scenario's.
 
-    bad: it counts against a gate. drawn: the timeline marks its span without being asked.
+    bad: it counts against a gate. drawn: the timeline marks its span without being asked. number:
+    what was measured, to order rows by.
     """
 
     index: int
@@ -36,11 +38,43 @@ class ObservationRow:
     span: str
     bad: bool
     drawn: bool
+    number: float | None = None
 
     @property
     def playable(self) -> bool:
         """Whether its span is long enough to be heard."""
         return self.span_s is not None and self.span_s[1] - self.span_s[0] >= SHORTEST_SPAN_S
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """Rows of one title that follow each other; many of them are folded into one line."""
+
+    rows: list[ObservationRow]
+
+    @property
+    def folded(self) -> bool:
+        """Whether they are too many to be read one by one (compute of each frame)."""
+        return len(self.rows) > MOST_ALIKE and all(row.number is not None for row in self.rows)
+
+    @property
+    def bad(self) -> bool:
+        """Whether one of them counts against a gate."""
+        return any(row.bad for row in self.rows)
+
+    @property
+    def extent(self) -> tuple[str, str]:
+        """The least and the greatest value, in words."""
+        ordered = sorted(self.rows, key=lambda row: row.number or 0.0)
+        return ordered[0].value, ordered[-1].value
+
+
+def grouped(rows: Sequence[ObservationRow]) -> list[RowGroup]:
+    """Rows of equal title and metric together, in the order in which they first appear."""
+    groups: dict[tuple[str, str, bool], list[ObservationRow]] = defaultdict(list)
+    for row in rows:
+        groups[row.metric, row.title, row.number is None].append(row)
+    return [RowGroup(found) for found in groups.values()]
 
 
 class Findings:
@@ -105,6 +139,7 @@ class Findings:
                 span=_span_text(each.span_s),
                 bad=self.bad(each),
                 drawn=index in drawn,
+                number=each.value,
             )
             for index, each in enumerate(own)
         ]

@@ -24,7 +24,9 @@ function reveal() {
   const card = target.closest("details.card");
   if (card) {
     if (card.hidden) resetFilters();
-    card.open = true;
+    for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) {
+      fold.open = true;
+    }
   }
   target.scrollIntoView();
   const focus = card && target === card ? $("summary", card) : null;

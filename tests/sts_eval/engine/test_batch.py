@@ -176,7 +176,7 @@ def test_a_batch_run_has_the_traces_of_a_single_one_and_no_wall_times(suite, tmp
             assert mine == theirs  # waiting is on the audio clock
         else:
             assert mine.status is Status.UNMEASURED
-            assert mine.reason.startswith(("stepped in a batch of", "no answer to time"))
+            assert mine.reason.startswith(("stepped together", "no answer to time"))
 
 
 def test_what_cannot_be_measured_decides_no_gate_and_is_noted(suite, tmp_path):

@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sts_eval.record import Mark, ScenarioResult
 from sts_eval.report import numbers, plots
+from sts_eval.report.evidence import timeline_data
+from sts_eval.report.findings import ObservationRow, grouped
 from sts_eval.report.numbers import NBSP
 from sts_eval.report.opus import STREAM_SERIAL, encode_opus, ogg_crc, with_fixed_serial
 from sts_eval.report.page import breakable, json_block, relative_link, ticks
@@ -215,3 +218,34 @@ class TestPage:
 def test_names_may_break_between_their_parts_and_stay_text() -> None:
     assert breakable("strict/cut_in") == "strict/<wbr>cut_<wbr>in"
     assert breakable("<b>_</b>") == "&lt;b&gt;_<wbr>&lt;/<wbr>b&gt;"
+
+
+def row(index: int, title: str, number: float | None) -> ObservationRow:
+    value = "not measured" if number is None else f"{number:g} ms"
+    return ObservationRow(index, title, title, value, "", None, "", index == 30, False, number)
+
+
+def test_many_values_of_one_frame_each_are_one_line() -> None:
+    stages = [row(n, ("encode", "decode")[n % 2], float(n)) for n in range(40)]
+    few = [row(40 + n, "yields", float(n)) for n in range(3)]
+    missing = [row(50 + n, "heard", None) for n in range(20)]
+    groups = grouped([*stages, *few, *missing])
+    assert [len(group.rows) for group in groups] == [20, 20, 3, 20]
+    assert [group.folded for group in groups] == [True, True, False, False]
+    assert groups[0].extent == ("0 ms", "38 ms")
+    assert [group.bad for group in groups] == [True, False, False, False]
+    assert sorted(each.index for group in groups for each in group.rows) == [
+        *range(43), *range(50, 70)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stages", "drawn"), [(8, 8), (300, 0)])
+def test_stages_of_every_frame_are_not_drawn(stages: int, drawn: int) -> None:
+    marks = [Mark(label="asr", start_s=n / 80, kind="stage") for n in range(stages)]
+    marks.append(Mark(label="user's turn ends", start_s=2.0))
+    scenario = ScenarioResult(
+        id="s", kind="question", title="", status="ok", trace="t.json", seconds=4.0, marks=marks
+    )
+    kinds = [kind for _, _, _, kind in timeline_data(scenario, [])["marks"]]
+    assert len(kinds) == drawn + 1
+    assert kinds.count("stage") == drawn
