@@ -140,8 +140,12 @@ def correct(
 def _share(found: Estimate) -> str:
     if found.value is None:
         return f"not measured ({found.reason})"
-    ends = "" if found.lo is None or found.hi is None else f" [{found.lo:.0%}, {found.hi:.0%}]"
-    return f"{found.value:.0%}{ends}"
+    ends = (
+        ""
+        if found.lo is None or found.hi is None
+        else f" [{100 * found.lo:.0f}, {100 * found.hi:.0f}]"
+    )
+    return f"{100 * found.value:.0f} %{ends}"
 
 
 def _accuracy(numbers: Iterable[Observation], where: dict[str, str], seed: int) -> Estimate:
@@ -157,9 +161,10 @@ def _sums(numbers: list[Observation], corrected: Corrected | None, seed: int) ->
     if corrected is not None:
         clip = " The estimate lay outside 0..1 and was clipped." if corrected.clipped else ""
         paragraphs.append(
-            f"Corrected for the judge, which calls {corrected.sensitivity:.1%} of right numbers"
-            f" right and {corrected.specificity:.1%} of likely wrong ones wrong:"
-            f" {corrected.value:.0%} [{corrected.lo:.0%}, {corrected.hi:.0%}].{clip}"
+            f"Corrected for the judge, which calls {100 * corrected.sensitivity:.1f} % of right"
+            f" numbers right and {100 * corrected.specificity:.1f} % of likely wrong ones wrong:"
+            f" {100 * corrected.value:.0f} % [{100 * corrected.lo:.0f}, {100 * corrected.hi:.0f}]"
+            f".{clip}"
         )
     tables = [_by_condition(measured, seed), _why_wrong(measured), _confusions(measured)]
     return Section(

@@ -76,8 +76,9 @@ def operating_section(items: Sequence[PoolItem], seed: int) -> Section:
         return section
     section.paragraphs += [
         "An agent that never stops has all of the selectivity, one that stops at every sound all of"
-        " the yields. Up and to the right of the curves is what hearing *that* somebody speaks"
-        ' cannot give: telling a barge-in from a cough, an "uh-huh" and other people.',
+        " the yields. Up and to the right of the curves is what hearing no more than that"
+        ' somebody speaks cannot give: telling a barge-in from a cough, an "uh-huh" and'
+        " other people.",
         f"The end-pointers stop after so many milliseconds of speech. Same events"
         f" ({events[YIELD_1S.name]} barge-ins, {events[SELECTIVITY.name]} other sounds, all while"
         f" the agent spoke), same limit of {KEPT_TALKING_S:g} s.",
