@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d
 
-from sts_eval import _torchaudio
+from sts_eval.speechbrain import import_speechbrain
 
 RATE_HZ: Final = 16_000
 FINE_BANDS: Final = 60
@@ -45,7 +45,7 @@ class Features(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        _torchaudio.import_speechbrain()
+        import_speechbrain()
         from speechbrain.processing.features import STFT
 
         self._long = STFT(RATE_HZ, win_length=25, hop_length=10, n_fft=400)
@@ -156,7 +156,7 @@ class Countermeasure(nn.Module):
 
     def __init__(self, width: int = 128, dropout: float = 0.5, members: int = 3) -> None:
         super().__init__()
-        _torchaudio.import_speechbrain()
+        import_speechbrain()
         from speechbrain.lobes.models.ECAPA_TDNN import Classifier
 
         self.width, self.members = width, members
@@ -182,7 +182,7 @@ class Countermeasure(nn.Module):
 
 def margin_loss(margin: float, scale: float) -> Any:
     """speechbrain's additive angular margin loss: (cosines [B, 1, 2], labels [B, 1]) -> scalar."""
-    _torchaudio.import_speechbrain()
+    import_speechbrain()
     from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
 
     return LogSoftmaxWrapper(AdditiveAngularMargin(margin=margin, scale=scale))

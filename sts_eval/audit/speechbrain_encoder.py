@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from sts_eval import _torchaudio
 from sts_eval.audit.dvectors import to_encoder
 from sts_eval.audit.encoders import EncoderError, Vector, unit
+from sts_eval.speechbrain import import_speechbrain
 from sts_eval.target import Samples
 
 
@@ -48,7 +48,7 @@ class SpeechbrainEncoder:
 
 
 def _load(folder: Path) -> Any:
-    _torchaudio.import_speechbrain()
+    import_speechbrain()
     from speechbrain.inference.speaker import EncoderClassifier
     from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 

@@ -44,9 +44,9 @@ class TransformersJudge:
 
     @cached_property
     def _pipeline(self) -> Any:
-        from sts_eval import _torchaudio
+        from sts_core import torchaudio_guard
 
-        _torchaudio.prepare()  # transformers imports torchaudio wherever it is installed
+        torchaudio_guard.prepare()  # transformers imports torchaudio wherever it is installed
         from transformers import pipeline
 
         try:

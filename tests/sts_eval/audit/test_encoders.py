@@ -178,9 +178,9 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 
 def test_speechbrain_folder(tmp_path: Path, voices):
     """A small ECAPA-TDNN of random weights, laid out like the published one."""
-    from sts_eval import _torchaudio
+    from sts_eval.speechbrain import import_speechbrain
 
-    _torchaudio.import_speechbrain()
+    import_speechbrain()
     import torch
     from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 

@@ -15,8 +15,8 @@ from sts_eval.audit.detection import eer
 
 THEIRS = """
 import json, sys
-from sts_eval import _torchaudio
-_torchaudio.import_speechbrain()
+from sts_eval.speechbrain import import_speechbrain
+import_speechbrain()
 import torch
 from speechbrain.utils.metric_stats import EER
 sets = json.load(sys.stdin)

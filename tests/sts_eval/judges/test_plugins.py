@@ -9,14 +9,14 @@ from typing import ClassVar
 
 import pytest
 
-from sts_eval import _torchaudio
+from sts_core import torchaudio_guard
 from sts_eval.judges import JudgeError, load_asr
 from sts_eval.judges.endpoint import words_of
 from sts_eval.judges.segmented import spread
 from sts_eval.stimuli import Stimuli
 from sts_eval.trace import silence
 
-_torchaudio.prepare()  # before transformers is imported anywhere here
+torchaudio_guard.prepare()  # before transformers is imported anywhere here
 LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"etaoinshrdlu"]
 
 
