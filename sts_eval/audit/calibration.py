@@ -43,6 +43,16 @@ from sts_eval.audit.operating import FloatArray, IntArray, checked
 
 SCHEMA: Literal["sts-eval/calibration/1"] = "sts-eval/calibration/1"
 FOLDS = 5
+GENUINE = "genuine"
+
+
+class Misleading(BaseModel):
+    """Of n validation trials, the shares with 2:1 (weak), 10:1 (decisive) for what they are not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    n: int = Field(gt=0)
+    weak: float = Field(ge=0, le=1)
+    decisive: float = Field(ge=0, le=1)
 
 
 class Calibration(BaseModel):
@@ -51,7 +61,8 @@ class Calibration(BaseModel):
     lower, upper: limits of ln LR; prior: of bona fide in the fit. cllr_before: of the raw scores
     read as ln LR; cllr_after: of held-out trials, calibrated without them (None when there are too
     few to hold any out); cllr_min: of the raw scores after the best monotone map. All in bits.
-    n_clusters_*: speakers of each class; the number of trials where none were given.
+    n_clusters_*: speakers of each class; the number of trials where none were given. misleading: by
+    attack family and for "genuine", on the validation trials; None: not counted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -68,6 +79,7 @@ class Calibration(BaseModel):
     cllr_before: float
     cllr_after: float | None
     cllr_min: float
+    misleading: dict[str, Misleading] | None = None
 
     def __call__(self, scores: ArrayLike) -> FloatArray:
         """[n] ln LR of scores [n]. Raises ValueError for scores that are not finite."""
@@ -120,6 +132,24 @@ def fit(
         cllr_after=_held_out_cllr(bona, fake, clusters, prior),
         cllr_min=cllr_min(bona, fake),
     )
+
+
+def count_misleading(
+    calibration: Calibration, bonafide: ArrayLike, spoof: ArrayLike, families: ArrayLike
+) -> Calibration:
+    """With `misleading` of these validation scores. families: [n] of the spoofed ones."""
+    right, wrong = -calibration.log10_lr(bonafide), calibration.log10_lr(spoof)
+    named = np.asarray(families).astype(str)
+    groups = {GENUINE: right} | {str(f): wrong[named == f] for f in np.unique(named)}
+    counted = {
+        name: Misleading(
+            n=len(found),
+            weak=round(float(np.mean(found >= math.log10(2))), 4),
+            decisive=round(float(np.mean(found >= 1)), 4),
+        )
+        for name, found in groups.items()
+    }
+    return calibration.model_copy(update={"misleading": counted})
 
 
 def limits(

@@ -73,7 +73,8 @@ _WORKERS = click.option(
 def run(ctx: click.Context, recordings: Path | None, resume: Path | None, **given: Any) -> None:
     """Audit RECORDINGS, a folder or a file: synthetic? like whom? was there consent?
 
-    Exit code: 0 clean, 1 findings, 2 usage, 3 inconclusive, 4 nothing could be examined.
+    Exit code: 0 clean, 1 findings, 2 usage, 3 inconclusive (weak findings too), 4 nothing could be
+    examined.
     """
     from sts_eval.audit.case.case import (
         examine_all,
@@ -162,9 +163,13 @@ def _tell(rows: list[Any], out: Path, head: str) -> None:
 
     found = counts(rows)
     click.echo(", ".join(f"{found[level]} {level}" for level in Level if level in found))
-    shown = [row for row in rows if row.verdict.level in (Level.FINDING, Level.UNEXAMINED)]
+    told = (Level.FINDING, Level.UNEXAMINED, Level.WEAK_FINDING)
+    shown = sorted(
+        (row for row in rows if row.verdict.level in told),
+        key=lambda row: told.index(row.verdict.level),
+    )
     for row in shown[:20]:
-        click.echo(f"  {row.verdict.level:<10} {row.shown}: {row.verdict.headline}")
+        click.echo(f"  {row.verdict.level:<12} {row.shown}: {row.verdict.headline}")
     if len(shown) > 20:
         click.echo(f"  and {len(shown) - 20} more in the report")
     click.echo(f"report: {out / 'report.html'}")

@@ -27,11 +27,12 @@ MOST_PARTS = 4
 
 
 class Heard(NamedTuple):
-    """Clips that were on a test side: scores [n], genuine [n], voices [n]."""
+    """Clips that were on a test side: scores [n], genuine [n], voices [n], families [n]."""
 
     scores: NDArray[np.float64]
     genuine: NDArray[np.bool_]
     voices: NDArray[np.str_]
+    families: NDArray[np.str_]
 
 
 class FoldScores:
@@ -77,15 +78,16 @@ class FoldScores:
             np.array([np.mean(self._scores[i]) for i in index]),
             np.array([not self.clips[i].attack for i in index]),
             np.array([self.clips[i].speaker for i in index]),
+            np.array([self.clips[i].family for i in index]),
         )
 
 
 def fit_calibration(heard: Heard) -> Calibration:
     """Calibration with limits by the number of voices. Raises AuditError: wrong way round."""
-    scores, genuine, voices = heard
-    return calibration.fit(
-        scores[genuine], scores[~genuine], speakers=(voices[genuine], voices[~genuine])
-    )
+    scores, genuine, voices, families = heard
+    bona, spoof = scores[genuine], scores[~genuine]
+    fitted = calibration.fit(bona, spoof, speakers=(voices[genuine], voices[~genuine]))
+    return calibration.count_misleading(fitted, bona, spoof, families[~genuine])
 
 
 def calibrate(scored: FoldScores) -> Calibration:

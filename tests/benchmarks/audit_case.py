@@ -16,8 +16,9 @@ enrolment. A quarter of the recordings each:
 
 The audit runs as a user would run it, is killed with -9 on the way (`--kill-after`), resumed, and
 verified. Printed: the levels given to each quarter; how often each answer is right, and the whole
-verdict, which is level, origin, person and consent together (Wilson 95 %); how often a level is not
-wrong, right or merely inconclusive; clones called consented; seconds of audio per second (by the
+verdict, which is level, origin, person and consent together (Wilson 95 %), decided or on weak
+support; how often it was decided; how often a level is wrong, and on weak support alone; how often
+there is none; clones called consented; seconds of audio per second (by the
 clock, and by processor time as if on two free cores), and the peak of resident memory over all of
 its processes. `--tell FOLDER` prints an earlier one again.
 """
@@ -212,25 +213,29 @@ def audit(arguments: list[str], kill_after: float | None = None) -> tuple[int, f
 
 
 def right(row: dict[str, Any], want: dict[str, str]) -> dict[str, bool]:
-    """Which answers about a recording are right; those that were not to be given are left out."""
+    """What holds of the answers about a recording; those that were not to be given are left out."""
     verdict = row["verdict"]
     kind, voice = want["kind"], want["voice"].replace("_", "-")
-    origin = verdict["origin"] == ("natural" if kind == "genuine" else "synthetic")
+    level, side = verdict["level"], "natural" if kind == "genuine" else "synthetic"
+    origin = verdict["origin"] in (side, f"leans {side}")
     named = (
         verdict["subjects"] == [voice] if voice else verdict["likeness"] == "none of the enrolled"
     )
     answers = {"origin": origin, "likeness": named}
     if found := row["found"]["detectors"]:  # the side of its ratio, decided or not
         answers["leaning"] = (found[0]["ratio"]["value"] < 0) == (kind == "genuine")
-    answers["level"] = verdict["level"] == LEVEL[kind]
-    answers["not wrong"] = verdict["level"] in (LEVEL[kind], "inconclusive")
+    answers["level"] = level in (LEVEL[kind], f"weak {LEVEL[kind]}")
+    answers["inconclusive"] = level == "inconclusive"
+    answers["wrong level"] = not (answers["level"] or answers["inconclusive"])
+    answers["wrong level, decided"] = answers["wrong level"] and not level.startswith("weak ")
     whole = answers["level"] and origin
     if kind in ("consented", "clone"):
         answers["consent"] = verdict["consent"] == want["status"]
         whole = whole and named and answers["consent"]
     if kind == "unknown":
         whole = whole and named
-    return answers | {"verdict": whole}
+    decided = whole and verdict["origin"] == side and level == LEVEL[kind]
+    return answers | {"verdict": whole, "verdict, decided": decided}
 
 
 def tell(out: Path, expected: dict[str, dict[str, str]]) -> float:
@@ -254,7 +259,7 @@ def tell(out: Path, expected: dict[str, dict[str, str]]) -> float:
     for (what, kind), values in sorted(tally.items()):
         lo, hi = wilson(sum(values), len(values))
         share = sum(values) / len(values)
-        print(f"{what:<9} right, {kind:<10} {share:6.1%} [{lo:.1%}, {hi:.1%}] of {len(values)}")
+        print(f"{what:<20}  {kind:<10} {share:6.1%} [{lo:.1%}, {hi:.1%}] of {len(values)}")
     print(f"clones called consented: {wrongly}")
     return float(sum(row["found"]["sound"]["seconds"] for row in rows.values() if row["found"]))
 

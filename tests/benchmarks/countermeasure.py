@@ -4,7 +4,8 @@
         ktuberling=/usr/share/ktuberling/sounds --out VOICES
     sts-eval audit train-detector --genuine HUMAN --genuine VOICES --synthetic CORPUS \\
         --set SET --run RUN
-    python tests/benchmarks/countermeasure.py SET --work FOLDER [--control HUMAN] [--write FOLDER]
+    python tests/benchmarks/countermeasure.py SET ... --work FOLDER [--control HUMAN] \\
+        [--write FOLDER]
 
 Every figure is of detectors trained anew on folds of
 `sts_eval.audit.folds`: a held-out attack family (or channel) is absent from training, and no
@@ -59,7 +60,7 @@ class Folds(FoldScores):
 
 def calibrate(scored: Folds, write: Path | None) -> None:
     """Calibration of the scores of the family folds."""
-    mean, genuine, voices = scored.heard
+    mean, genuine, voices, _ = scored.heard
     fitted = fit_calibration(scored.heard)
     print(f"pooled EER of the family folds {100 * eer(mean[genuine], mean[~genuine]).value:.1f} %")
     held_out = held_out_cllr(mean, genuine, voices)
@@ -73,7 +74,7 @@ def calibrate(scored: Folds, write: Path | None) -> None:
 
 def by_source(scored: Folds) -> None:
     """EER by the source of the genuine clips, of the scores so far."""
-    mean, genuine, _ = scored.heard
+    mean, genuine, _, _ = scored.heard
     folder = np.array([clip.folder for clip in scored.clips])
     assert len(folder) == len(mean), "every clip must have been on a test side"
     for source in sorted(set(folder[genuine])):
@@ -169,7 +170,7 @@ def unheard(scored: Folds, voices: list[str], parts: int, target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("set", type=Path, help="a complete training set")
+    parser.add_argument("sets", type=Path, nargs="+", help="complete training sets, joined")
     parser.add_argument("--work", type=Path, required=True, help="folder for scores of folds")
     parser.add_argument("--steps", type=int, default=400, help="training steps of each fold")
     parser.add_argument("--parts", type=int, default=4, help="sets of voices in the family folds")
@@ -181,7 +182,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     recipe = TrainOptions(steps=options.steps)
-    clips, features = load_set(options.set)
+    clips, features = load_set(*options.sets)
     print(f"{len(clips)} clips, {sum(not c.attack for c in clips)} bona fide; {recipe}")
     if options.without:
         scored = Folds(clips, features, recipe, options.work)

@@ -11,15 +11,18 @@ from typing import Final
 import numpy as np
 
 from sts_eval.audit import AuditError
+from sts_eval.audit.calibration import GENUINE, Calibration
 from sts_eval.audit.case import condition
 from sts_eval.audit.case.inventory import InventoryEntry
 from sts_eval.audit.case.marks import read_marks
 from sts_eval.audit.case.parts import Part, load_detector, load_encoder, pieces, window_scores
+from sts_eval.audit.case.ratio import DECISIVE_LOG10, WEAK_LOG10, Ratio
 from sts_eval.audit.case.records import (
     DetectorFinding,
     EvidenceFile,
     Examination,
     Likeness,
+    Misled,
     SoundFacts,
     Window,
 )
@@ -127,15 +130,37 @@ def _detect(detector: Part, samples: Samples, spans: list[Interval]) -> Detector
         return None
     scores = np.array([score for _, _, score in places])
     single = -detector.calibration.log10_lr(scores)
+    ratio = -detector.ratio(scores)
     return DetectorFinding(
         detector=detector.label,
         score=round(float(scores.mean()), 5),
-        ratio=-detector.ratio(scores),
+        ratio=ratio,
+        misled=misled(ratio, detector.calibration),
         windows=tuple(
             Window(start_s=a, end_s=b, log10_lr=round(float(value), 3))
             for (a, b, _), value in zip(places, single, strict=True)
         ),
     )
+
+
+def misled(ratio: Ratio, calibration: Calibration) -> Misled | None:
+    """How often the validation was misled to at least two (ten) to one for the same side.
+
+    ratio: for synthetic over natural.
+    """
+    size = abs(ratio.value)
+    if calibration.misleading is None or size < WEAK_LOG10:
+        return None
+    decisive = size >= DECISIVE_LOG10
+    shares = {
+        name: (each.decisive if decisive else each.weak, each.n)
+        for name, each in calibration.misleading.items()
+        if (name == GENUINE) == (ratio.value > 0)
+    }
+    if not shares:
+        return None
+    of = max(shares, key=lambda name: shares[name])
+    return Misled(of=of, n=shares[of][1], share=shares[of][0], at_least=10.0 if decisive else 2.0)
 
 
 def embed_speech(encoder: Part, samples: Samples, spans: list[Interval]) -> Vectors | None:

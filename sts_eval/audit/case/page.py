@@ -18,7 +18,9 @@ from sts_eval.report.page import render
 ICONS = {
     Level.FINDING: "fail",
     Level.UNEXAMINED: "error",
+    Level.WEAK_FINDING: "inconclusive",
     Level.INCONCLUSIVE: "inconclusive",
+    Level.WEAK_CLEAR: "inconclusive",
     Level.CLEAR: "pass",
     Level.SKIPPED: "none",
 }
@@ -121,7 +123,7 @@ def _short(value: float) -> str:
 
 
 def _scale() -> list[tuple[str, str]]:
-    rows, start = [], "1"
+    rows, start = [("less than 2", "no")], "2"
     for end, word in SCALE:
         stop = "" if end == float("inf") else f"{10**end:,.0f}"
         rows.append((f"{start} to {stop}" if stop else f"more than {start}", word))

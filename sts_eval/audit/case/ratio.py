@@ -3,11 +3,12 @@
 The verbal scale is declared in every report. It is that of the ENFSI guideline for evaluative
 reporting (2015), by the size of the ratio, in favour of whichever proposition it supports:
 
-    1 to 10 weak, 10 to 100 moderate, 100 to 1,000 moderately strong, 1,000 to 10,000 strong,
-    10,000 to 1,000,000 very strong, more than that extremely strong
+    below 2 none, 2 to 10 weak, 10 to 100 moderate, 100 to 1,000 moderately strong,
+    1,000 to 10,000 strong, 10,000 to 1,000,000 very strong, more than that extremely strong
 
 A ratio supports a proposition *decisively*, in the sense of the decision table, when it is at
-least ten to one and its whole interval is on the same side of one.
+least ten to one and its whole interval is on the same side of one; *weakly* when it is at least two
+to one, where the scale begins, with its whole interval on the same side.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 DECISIVE_LOG10 = 1.0
+WEAK_LOG10 = math.log10(2)
 SCALE: tuple[tuple[float, str], ...] = (
     (1.0, "weak"),
     (2.0, "moderate"),
@@ -61,14 +63,14 @@ def reach_words(label: str, synthetic: float, natural: float) -> str:
     never = "the origin by itself" if len(short) == 2 else f"for {short[0]} speech by itself"
     return (
         f"the ratios of {label} stop at {words} speech, the most that its validation supports:"
-        f" it cannot decide {never}"
+        f" it cannot decide {never}, only lend weak support"
     )
 
 
 def verbal(ratio: Ratio, first: str, second: str) -> str:
     """The scale in words: "moderate support for FIRST over SECOND"."""
     size = abs(ratio.value)
-    if size < 0.005 or (ratio.lo <= 0 <= ratio.hi and size < DECISIVE_LOG10):
+    if size < WEAK_LOG10 or (ratio.lo <= 0 <= ratio.hi and size < DECISIVE_LOG10):
         return f"no support for either of {first} and {second}"
     strength = next(word for end, word in SCALE if size <= end)
     favoured, other = (first, second) if ratio.value > 0 else (second, first)

@@ -42,13 +42,30 @@ class Window(_Record):
     log10_lr: float
 
 
+class Misled(_Record):
+    """How often the validation of a detector was misled to as much support as it gives here.
+
+    share of `n` clips of `of` (the worst attack family, or "genuine": in either case unheard) had
+    `at_least` to one or more for what they are not.
+    """
+
+    of: str
+    n: int
+    share: float
+    at_least: float
+
+
 class DetectorFinding(_Record):
-    """What one detector says about a recording; ratio: for synthetic over natural."""
+    """What one detector says about a recording; ratio: for synthetic over natural.
+
+    misled: None where there is no support, or its validation kept no such count.
+    """
 
     detector: str
     score: float
     ratio: Ratio
     windows: tuple[Window, ...]
+    misled: Misled | None = None
 
 
 class Likeness(_Record):
@@ -96,11 +113,16 @@ class Examination(_Record):
 
 
 class Level(StrEnum):
-    """How a row counts. skipped: nothing that was to be audited."""
+    """How a row counts. weak: what the table would say, on weak support for the origin.
+
+    skipped: nothing that was to be audited.
+    """
 
     FINDING = "finding"
     UNEXAMINED = "unexamined"
+    WEAK_FINDING = "weak finding"
     INCONCLUSIVE = "inconclusive"
+    WEAK_CLEAR = "weak clear"
     CLEAR = "clear"
     SKIPPED = "skipped"
 

@@ -85,7 +85,7 @@ def make_rows(case: Case, registry: VoiceRegistry | None) -> list[Row]:
 
 
 def exit_code(rows: list[Row]) -> int:
-    """0 clean, 1 findings, 3 inconclusive, 4 nothing could be examined."""
+    """0 clean, 1 findings, 3 inconclusive (weak support decides nothing), 4 none was examined."""
     levels = [row.verdict.level for row in rows]
     recordings = [row for row in rows if row.kind != "registry"]
     counted = [row for row in recordings if row.verdict.level != Level.SKIPPED]
@@ -93,9 +93,7 @@ def exit_code(rows: list[Row]) -> int:
         return FINDINGS
     if all(row.verdict.level == Level.UNEXAMINED for row in counted):
         return FAILED
-    if Level.UNEXAMINED in levels or Level.INCONCLUSIVE in levels:
-        return INCONCLUSIVE
-    return CLEAN
+    return CLEAN if set(levels) <= {Level.CLEAR, Level.SKIPPED} else INCONCLUSIVE
 
 
 def _outside(found: Examination, case: Case, language: str) -> list[str]:

@@ -4,7 +4,9 @@ Origin (synthetic or natural), by each detector's ratio:
     synthetic          decisively so (see `ratio`), and no detector decisively the other way
     partly synthetic   windows decisively on that side, more than chance explains (`_windows_say`),
                        while the rest is not
-    natural, undecided, not assessed (outside the validated conditions, no detector)
+    natural
+    leans synthetic, leans natural   weakly so, and no detector weakly the other way
+    undecided, not assessed (outside the validated conditions, no detector)
 
 Likeness, among everybody enrolled (an open set):
     resembles            log10 LR of the best one at least `least_likeness`, its interval above 0
@@ -19,6 +21,12 @@ is open, and what all give is the verdict. So speech that resembles somebody who
 clear whatever its origin, and synthetic speech is a finding when nobody that it may resemble (who
 is not decisively somebody else) has consented.
 
+Weak support claims no more than it holds. Where it leans, the table is asked what that origin would
+give, consent and all, and the row is a *weak* finding, or weakly clear, which never makes an audit
+clean or a failure: detectors are bounded by the size of their validation, and one that stops below
+ten to one can still say which recordings to look at first. How often its validation was misled to
+as much support stands in the headline.
+
 Marks stand beside the table: a generative watermark or manifest makes a finding of a recording that
 was not called synthetic. That none was found is never evidence of a human.
 
@@ -30,14 +38,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from sts_eval.audit.case.ratio import DECISIVE_LOG10, Ratio, verbal
+from sts_eval.audit.calibration import GENUINE
+from sts_eval.audit.case.ratio import DECISIVE_LOG10, WEAK_LOG10, Ratio, verbal
 from sts_eval.audit.case.records import DetectorFinding, Examination, Level, Likeness, Verdict
 from sts_eval.audit.voices.consent import ConsentAnswer, ConsentStatus
 
 SYNTHETIC, PARTLY, NATURAL = "synthetic", "partly synthetic", "natural"
 RESEMBLES, NOBODY = "resembles", "none of the enrolled"
+LEANS_SYNTHETIC, LEANS_NATURAL = "leans synthetic", "leans natural"
 UNDECIDED, NOT_ASSESSED = "undecided", "not assessed"
-ORIGINS = (SYNTHETIC, PARTLY, NATURAL, UNDECIDED, NOT_ASSESSED)
+ORIGINS = (SYNTHETIC, PARTLY, NATURAL, LEANS_SYNTHETIC, LEANS_NATURAL, UNDECIDED, NOT_ASSESSED)
+LEANING = {LEANS_SYNTHETIC: SYNTHETIC, LEANS_NATURAL: NATURAL}
+WEAKLY = {Level.FINDING: Level.WEAK_FINDING, Level.CLEAR: Level.WEAK_CLEAR}
 LIKENESSES = (RESEMBLES, NOBODY, UNDECIDED, NOT_ASSESSED)
 MIXED = "not all"  # several people may be meant, and some have consented
 CONSENTS = (*(str(status) for status in ConsentStatus), MIXED, "")
@@ -49,6 +61,10 @@ def level_of(origin: str, likeness: str, consent: str) -> Level:
 
     consent: of those it resembles, or may resemble where that is undecided; "" for nobody.
     """
+    if origin in LEANING:
+        whatever = level_of(UNDECIDED, likeness, consent)
+        leant = level_of(LEANING[origin], likeness, consent)
+        return whatever if whatever != Level.INCONCLUSIVE else WEAKLY.get(leant, leant)
     if origin in (UNDECIDED, NOT_ASSESSED):
         either = {level_of(each, likeness, consent) for each in (SYNTHETIC, NATURAL)}
         return either.pop() if len(either) == 1 else Level.INCONCLUSIVE
@@ -73,7 +89,15 @@ def origin_of(detectors: Sequence[DetectorFinding]) -> str:
     there = any(_windows_say(each, synthetic=False) for each in detectors)
     if (synthetic and there) or (here and not synthetic):
         return PARTLY
-    return SYNTHETIC if synthetic else NATURAL if natural else UNDECIDED
+    return SYNTHETIC if synthetic else NATURAL if natural else _leaning(detectors)
+
+
+def _leaning(detectors: Sequence[DetectorFinding]) -> str:
+    synthetic = any(each.ratio.decisive(WEAK_LOG10) for each in detectors)
+    natural = any((-each.ratio).decisive(WEAK_LOG10) for each in detectors)
+    if synthetic == natural:
+        return UNDECIDED
+    return LEANS_SYNTHETIC if synthetic else LEANS_NATURAL
 
 
 def _windows_say(finding: DetectorFinding, *, synthetic: bool) -> bool:
@@ -145,7 +169,10 @@ def judge(
     if likeness == UNDECIDED:  # who it only may be is not named, nor is told of a consent
         subjects, consent, asked = (), "", False
     people = " and ".join(names.get(each, each) for each in subjects)
-    headline = _headline(origin, likeness, consent, people, outside=bool(outside))
+    misled = _misled(found.detectors, origin)
+    headline = _headline(origin, misled, likeness, consent, people)
+    if outside:
+        headline = "outside validated conditions: no verdict"
     if marks:
         headline += "; carries a mark of " + ", ".join(mark.reader for mark in marks)
     reasons = [f"outside validated conditions: {each}" for each in outside]
@@ -169,9 +196,9 @@ def judge(
 
 def _either_way(level: Level, origin: str, likeness: str) -> list[str]:
     """Why a question that is open made no difference, if one is and did not."""
-    if level == Level.CLEAR and origin in (UNDECIDED, NOT_ASSESSED):
+    if level == Level.CLEAR and origin in (UNDECIDED, NOT_ASSESSED, *LEANING):
         return ["clear either way: synthetic with this consent, or natural"]
-    if level == Level.FINDING and likeness == UNDECIDED:
+    if level in (Level.FINDING, Level.WEAK_FINDING) and likeness == UNDECIDED:
         return ["a finding either way: nobody that it may resemble has consented"]
     return []
 
@@ -188,6 +215,8 @@ _ORIGIN_WORDS = {
     SYNTHETIC: "the evidence supports synthetic speech",
     PARTLY: "the evidence supports partly synthetic speech",
     NATURAL: "the evidence supports natural speech",
+    LEANS_SYNTHETIC: "weak support for synthetic speech",
+    LEANS_NATURAL: "weak support for natural speech",
     UNDECIDED: "undecided whether synthetic or natural",
     NOT_ASSESSED: "not assessed whether synthetic or natural",
 }
@@ -201,10 +230,8 @@ _CONSENT_WORDS = {
 }
 
 
-def _headline(origin: str, likeness: str, consent: str, people: str, *, outside: bool) -> str:
-    if outside:
-        return "outside validated conditions: no verdict"
-    parts = [_ORIGIN_WORDS[origin]]
+def _headline(origin: str, misled: str, likeness: str, consent: str, people: str) -> str:
+    parts = [_ORIGIN_WORDS[origin] + (f" ({misled})" if misled else "")]
     if likeness == RESEMBLES:
         parts.append(f"resembles {people}")
     elif likeness == NOBODY:
@@ -214,6 +241,23 @@ def _headline(origin: str, likeness: str, consent: str, people: str, *, outside:
     if consent:
         parts.append(_CONSENT_WORDS[consent])
     return ", ".join(parts)
+
+
+def _misled(detectors: Sequence[DetectorFinding], origin: str) -> str:
+    """How often what a verdict on the origin rests on was there and wrong, in the worst case."""
+    side = LEANING.get(origin, origin)
+    if side not in (SYNTHETIC, NATURAL):
+        return ""
+    counts = [
+        each.misled
+        for each in detectors
+        if each.misled and (each.misled.of == GENUINE) == (side == SYNTHETIC)
+    ]
+    if not counts:
+        return ""
+    worst = max(counts, key=lambda each: each.share)
+    what = "unheard voices" if worst.of == GENUINE else f"unknown {worst.of.replace('_', ' ')}"
+    return f"in validation {worst.share:.0%} of {worst.n} clips of {what} seemed as much so"
 
 
 def _evidence(found: Examination, subjects: Sequence[str], names: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sts_eval.audit import AuditError
-from sts_eval.audit.calibration import fit, limits, load, save
+from sts_eval.audit.calibration import Misleading, count_misleading, fit, limits, load, save
 from sts_eval.audit.likelihood import cllr
 
 
@@ -150,3 +150,17 @@ def test_a_damaged_file_is_refused(tmp_path: Path, change: dict, message: str) -
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AuditError, match="No such file"):
         load(tmp_path / "none.json")
+
+
+def test_misleading_trials_are_counted_by_family_and_for_genuine() -> None:
+    known = fit(np.linspace(-1, 2, 31), np.linspace(-2, 1, 31)).model_copy(
+        update={"slope": math.log(10), "offset": 0.0, "lower": -9.0, "upper": 9.0}
+    )
+    counted = count_misleading(
+        known, [2.0, -0.5, -1.5, 0.1], [1.5, 0.4, -1.0, -2.0], ["a", "a", "a", "b"]
+    )
+    assert counted.misleading == {
+        "genuine": Misleading(n=4, weak=0.5, decisive=0.25),
+        "a": Misleading(n=3, weak=0.6667, decisive=0.3333),
+        "b": Misleading(n=1, weak=0.0, decisive=0.0),
+    }

@@ -8,10 +8,19 @@ import re
 import numpy as np
 import pytest
 
-from sts_eval.audit.calibration import fit
+from sts_eval.audit.calibration import Misleading, fit
+from sts_eval.audit.case.examine import misled
 from sts_eval.audit.case.parts import DRAWS, mean_ratio
 from sts_eval.audit.case.ratio import Ratio, reach_words, verbal
-from sts_eval.audit.case.records import DetectorFinding, Examination, Level, Likeness, Mark, Window
+from sts_eval.audit.case.records import (
+    DetectorFinding,
+    Examination,
+    Level,
+    Likeness,
+    Mark,
+    Misled,
+    Window,
+)
 from sts_eval.audit.case.verdicts import (
     CONSENTS,
     LIKENESSES,
@@ -26,6 +35,7 @@ from sts_eval.audit.case.verdicts import (
 from sts_eval.audit.voices.consent import ConsentAnswer, ConsentStatus
 
 F, I, C = Level.FINDING, Level.INCONCLUSIVE, Level.CLEAR  # noqa: E741
+WF, WC = Level.WEAK_FINDING, Level.WEAK_CLEAR
 STATUSES = ["consented", "revoked", "expired", "out of scope", "none", "not all"]
 # For a synthetic or partly synthetic recording that resembles somebody, in the order of STATUSES.
 RESEMBLES = [C, F, F, F, F, I]
@@ -35,6 +45,10 @@ def expected(origin: str, likeness: str, consent: str) -> Level:
     """The table once more, written down the other way round."""
     if origin == "natural":
         return C
+    if origin == "leans natural":
+        return C if (likeness, consent) == ("resembles", "consented") else WC
+    if origin == "leans synthetic":  # never more than weak, but for what is clear either way
+        return {F: WF, I: I, C: C}[expected("synthetic", likeness, consent)]
     if origin in ("undecided", "not assessed"):  # one cell is clear whatever the origin is
         return C if (likeness, consent) == ("resembles", "consented") else I
     if likeness == "resembles":
@@ -75,7 +89,14 @@ def finding(
         ([], "not assessed"),
         ([finding(1.5)], "synthetic"),
         ([finding(-1.5)], "natural"),
-        ([finding(0.9)], "undecided"),
+        ([finding(0.9)], "leans synthetic"),
+        ([finding(-0.9)], "leans natural"),
+        ([finding(0.31)], "leans synthetic"),  # two to one, where the scale begins
+        ([finding(0.29, spread=0.1)], "undecided"),
+        ([finding(0.9, spread=1.0)], "undecided"),
+        ([finding(0.9), finding(-0.9)], "undecided"),
+        ([finding(0.9), finding(0.0)], "leans synthetic"),
+        ([finding(0.9), finding(-1.5)], "natural"),
         ([finding(1.2, [0.9] * 6, spread=1.3)], "undecided"),  # the interval reaches over 0
         ([finding(1.5), finding(-1.5)], "undecided"),  # the detectors disagree
         ([finding(1.5), finding(0.0)], "synthetic"),
@@ -157,6 +178,45 @@ def test_consent_of_one_of_two_lookalikes_is_no_consent() -> None:
     assert (both.level, both.consent) == (Level.FINDING, "none")
 
 
+def misleading(value: float, of: str, share: float) -> DetectorFinding:
+    found = Misled(of=of, n=80, share=share, at_least=2.0)
+    return finding(value).model_copy(update={"misled": found})
+
+
+def test_weak_support_is_stated_checked_for_consent_and_never_claims_more() -> None:
+    alike = (likeness("a", 0.9, 1.5),)
+    clone = examined(misleading(0.9, "genuine", 0.12), likenesses=alike)
+    verdict = verdict_of(clone, a=ConsentStatus.REVOKED)
+    assert verdict.headline == (
+        "weak support for synthetic speech (in validation 12% of 80 clips of unheard voices seemed"
+        " as much so), resembles Ada, consent revoked"
+    )
+    assert (verdict.level, verdict.origin) == (Level.WEAK_FINDING, "leans synthetic")
+    assert verdict_of(clone, a=ConsentStatus.CONSENTED).level == Level.CLEAR
+    natural = examined(misleading(-0.9, "neural_tts", 0.36), likenesses=alike)
+    verdict = verdict_of(natural, a=ConsentStatus.NONE)
+    assert verdict.headline == (
+        "weak support for natural speech (in validation 36% of 80 clips of unknown neural tts"
+        " seemed as much so), resembles Ada, no consent on file"
+    )
+    assert (verdict.level, verdict.consent) == (Level.WEAK_CLEAR, "none")
+
+
+def test_how_often_the_validation_was_misled_is_that_of_the_worst_on_this_side() -> None:
+    counts = {
+        "genuine": Misleading(n=50, weak=0.2, decisive=0.1),
+        "world": Misleading(n=40, weak=0.5, decisive=0.0),
+        "codec": Misleading(n=30, weak=0.3, decisive=0.02),
+    }
+    known = fit([1.0, 2.0, 0.5], [-1.0, -2.0, 0.0]).model_copy(update={"misleading": counts})
+    assert misled(ratio(0.5), known) == Misled(of="genuine", n=50, share=0.2, at_least=2)
+    assert misled(ratio(1.5), known) == Misled(of="genuine", n=50, share=0.1, at_least=10)
+    assert misled(ratio(-0.5), known) == Misled(of="world", n=40, share=0.5, at_least=2)
+    assert misled(ratio(-1.5), known) == Misled(of="codec", n=30, share=0.02, at_least=10)
+    assert misled(ratio(0.2), known) is None
+    assert misled(ratio(0.5), fit([1.0, 2.0, 0.5], [-1.0, -2.0, 0.0])) is None
+
+
 def test_natural_speech_needs_no_consent() -> None:
     found = examined(finding(-1.5), likenesses=(likeness("a", 0.9, 1.5),))
     verdict = verdict_of(found, a=ConsentStatus.NONE)
@@ -233,6 +293,7 @@ def test_no_verdict_says_that_it_is_so(origin: float, alike: float, status: Cons
     ("value", "words"),
     [
         (0.0, "no support"),
+        (0.29, "no support"),
         (0.5, "weak support for A over B"),
         (-1.5, "moderate support for B over A"),
         (2.5, "moderately strong"),
@@ -264,8 +325,9 @@ def test_what_a_detector_can_decide_is_said() -> None:
     assert reach_words("d 1", 2.0, 3.0) == (
         "the ratios of d 1 stop at 100.0 to one for synthetic and 1000.0 to one for natural speech"
     )
-    assert reach_words("d 1", 0.34, 0.8).endswith("it cannot decide the origin by itself")
-    assert reach_words("d 1", 0.5, 1.2).endswith("cannot decide for synthetic speech by itself")
+    weak = " by itself, only lend weak support"
+    assert reach_words("d 1", 0.34, 0.8).endswith(f"it cannot decide the origin{weak}")
+    assert reach_words("d 1", 0.5, 1.2).endswith(f"cannot decide for synthetic speech{weak}")
 
 
 def test_a_ratio_holds_its_value() -> None:
