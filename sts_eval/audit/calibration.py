@@ -23,6 +23,10 @@
   no evidence, for scores that do not discriminate. This is our implementation of that idea, not a
   copy of another one. Where speakers are known, n is replaced by the number of speakers and the
   counts scale with it: recordings of one voice are not independent support.
+- **Limits by family.** Evidence of t to one misleads at most once in t (Royall, On the probability
+  of observing misleading statistical evidence, Journal of the American Statistical Association
+  2000). That holds of the pool of attacks by the rule above; `hold_for_families` lowers the upper
+  limit until no attack family contradicts it. `cllr_after` is before that.
 - **Cllr after calibration** is of held-out speakers (5 folds): on its own training data any
   calibration looks good.
 """
@@ -40,6 +44,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sts_eval.audit import AuditError
 from sts_eval.audit.likelihood import cllr, cllr_min
 from sts_eval.audit.operating import FloatArray, IntArray, checked
+from sts_eval.stats.proportions import wilson
 
 SCHEMA: Literal["sts-eval/calibration/1"] = "sts-eval/calibration/1"
 FOLDS = 5
@@ -134,22 +139,43 @@ def fit(
     )
 
 
-def count_misleading(
+def hold_for_families(
     calibration: Calibration, bonafide: ArrayLike, spoof: ArrayLike, families: ArrayLike
 ) -> Calibration:
-    """With `misleading` of these validation scores. families: [n] of the spoofed ones."""
-    right, wrong = -calibration.log10_lr(bonafide), calibration.log10_lr(spoof)
-    named = np.asarray(families).astype(str)
-    groups = {GENUINE: right} | {str(f): wrong[named == f] for f in np.unique(named)}
+    """With the upper limit that every attack family supports, and what misled on these scores.
+
+    families: [n] of the spoofed ones. The mix of attacks in a validation is arbitrary, and nobody
+    knows which one a recording was made by.
+    """
+    named, wrong = np.asarray(families).astype(str), calibration(spoof)
+    groups = {str(family): wrong[named == family] for family in np.unique(named)}
+    upper = min([calibration.upper, *(family_limit(found) for found in groups.values())])
+    groups[GENUINE] = -calibration(bonafide)
     counted = {
         name: Misleading(
             n=len(found),
-            weak=round(float(np.mean(found >= math.log10(2))), 4),
-            decisive=round(float(np.mean(found >= 1)), 4),
+            weak=round(float(np.mean(found >= math.log(2))), 4),
+            decisive=round(float(np.mean(found >= math.log(10))), 4),
         )
         for name, found in groups.items()
     }
-    return calibration.model_copy(update={"misleading": counted})
+    return calibration.model_copy(update={"upper": upper, "misleading": counted})
+
+
+def family_limit(wrong: FloatArray) -> float:
+    """The largest ln t up to which a ratio of t for bona fide misleads at most once in t.
+
+    wrong: [n] ln LR of spoofed trials of one family. Shares count as above 1/t where their Wilson
+    interval (95 %) lies above it: so few trials contradict nothing.
+    """
+    start, n = 0.0, len(wrong)
+    for stop in np.unique(wrong[wrong > 0]).tolist():
+        least = wilson(int(np.count_nonzero(wrong >= stop)), n).lo or 0.0
+        furthest = -math.log(least) if least > 0 else math.inf
+        if furthest < stop:
+            return max(start, furthest)
+        start = stop
+    return math.inf
 
 
 def limits(

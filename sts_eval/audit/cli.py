@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sts_eval.audit import DEFAULT_DETECTOR
 from sts_eval.audit.cli_detector import false_alarms, gather_voices, train_detector
 
 if TYPE_CHECKING:
     from sts_eval.audit.folds import FoldReport
+    from sts_eval.audit.items import Item
     from sts_eval.audit.score_metrics import Measure
 
-USAGE = 2
+USAGE, INCONCLUSIVE = 2, 3
 
 
 class AuditGroup(click.Group):
@@ -141,20 +143,29 @@ def metrics(
 @click.option("--keys", type=_FILE, help="Write a key file for `audit metrics`.")
 @click.option("--speakers", type=_FILE, help="Write a speakers file for `audit metrics`.")
 @click.option("--families", type=_FILE, help="Write a families file for `audit metrics`.")
+@click.option("--scores", type=_FILE, help="Score every recording and write a score file.")
+@click.option(
+    "--detector", default=DEFAULT_DETECTOR, show_default=True, help="Whose scores these are."
+)
 @_JSON
+@click.pass_context
 def protocol(
+    ctx: click.Context,
     corpus: str,
     folder: Path,
     subset: str | None,
     keys: Path | None,
     speakers: Path | None,
     families: Path | None,
+    scores: Path | None,
+    detector: str,
     as_json: bool,
 ) -> None:
     """Check the download of CORPUS in FOLDER and say what is in it.
 
     Every line of its protocol is checked and every recording must be there. A corpus that is not
-    known is answered with the list of those that are.
+    known is answered with the list of those that are. With --scores, a recording that cannot be
+    scored is named and has no line in the file; the exit code is then 3.
     """
     from sts_eval.audit import protocols
     from sts_eval.audit.readers import read
@@ -164,11 +175,26 @@ def protocol(
     counts = protocols.contents(items)
     if as_json:
         click.echo(json.dumps(counts, indent=1))
-        return
-    for section, rows in counts.items():
+    for section, rows in counts.items() if not as_json else ():
         click.echo(section)
         for name, count in rows.items():
             click.echo(f"  {name or '(not said)':<28} {count}")
+    if scores is not None:
+        ctx.exit(_write_scores(items, protocols.names(items, folder), detector, scores))
+
+
+def _write_scores(items: list[Item], names: list[str], detector: str, target: Path) -> int:
+    """Write a score file; returns the exit code."""
+    from sts_eval.audit.scorefiles import write_cm_scores
+    from sts_eval.audit.scoring import score_items
+    from sts_eval.progress import progress_bar
+
+    with progress_bar(quiet=False) as progress:
+        found = score_items(items, detector, progress)
+    write_cm_scores(target, ((names[index], score) for index, score in found.scores.items()))
+    for index, reason in found.refused.items():
+        click.echo(f"not scored: {names[index]}: {reason}", err=True)
+    return INCONCLUSIVE if found.refused else 0
 
 
 def _table(measures: dict[str, Measure]) -> None:

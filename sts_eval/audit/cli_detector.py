@@ -106,18 +106,30 @@ def _report(step: int, loss: float) -> None:
 @click.option(
     "--leave-out", multiple=True, metavar="NAME-VOICE=REASON", help="A voice not to use, and why."
 )
+@click.option(
+    "--named",
+    multiple=True,
+    metavar="NAME=REGEX",
+    help="Files of all voices lie together: the first group in a file's path is the voice.",
+)
 @click.option("--encoder", default="dvector", show_default=True)
 def gather_voices(
-    roots: tuple[str, ...], out: Path, leave_out: tuple[str, ...], encoder: str
+    roots: tuple[str, ...],
+    out: Path,
+    leave_out: tuple[str, ...],
+    named: tuple[str, ...],
+    encoder: str,
 ) -> None:
-    """Prepare genuine recordings: each FOLDER holds one folder for each voice.
+    """Prepare genuine recordings: each FOLDER holds one folder for each voice (or see --named).
 
     Copies, silent, clipped, narrow-band and too short files are left out, voices that are alike
-    become one speaker. For example, with Debian's klettres-data and ktuberling-data installed:
+    become one speaker. For example, with Debian's klettres-data, ktuberling-data and
+    tuxpaint-stamps-default installed:
 
     \b
     sts-eval audit gather-voices klettres=/usr/share/klettres \\
-        ktuberling=/usr/share/ktuberling/sounds --out voices
+        ktuberling=/usr/share/ktuberling/sounds tuxpaint=/usr/share/tuxpaint/stamps \\
+        --named 'tuxpaint=_desc_(\\w+)\\.ogg$' --out voices
     """
     from sts_eval.audit.encoders import EncoderError, load_encoder, speaker_scale
     from sts_eval.audit.gather import gather, tell
@@ -126,10 +138,16 @@ def gather_voices(
     scale = speaker_scale(encoder)
     if scale is None:
         raise EncoderError(f"the encoder {encoder!r} has no scale: when are two voices one?")
-    named = {key: Path(folder) for key, folder in _pairs(roots).items()}
+    folders = {key: Path(folder) for key, folder in _pairs(roots).items()}
     with progress_bar(quiet=False) as progress:
         voices = gather(
-            named, out, load_encoder(encoder), scale.threshold, progress, _pairs(leave_out)
+            folders,
+            out,
+            load_encoder(encoder),
+            scale.threshold,
+            progress,
+            _pairs(leave_out),
+            _pairs(named),
         )
     tell(voices, click.echo)
 

@@ -87,7 +87,7 @@ def fit_calibration(heard: Heard) -> Calibration:
     scores, genuine, voices, families = heard
     bona, spoof = scores[genuine], scores[~genuine]
     fitted = calibration.fit(bona, spoof, speakers=(voices[genuine], voices[~genuine]))
-    return calibration.count_misleading(fitted, bona, spoof, families[~genuine])
+    return calibration.hold_for_families(fitted, bona, spoof, families[~genuine])
 
 
 def calibrate(scored: FoldScores) -> Calibration:

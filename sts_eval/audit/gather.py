@@ -1,10 +1,11 @@
 """Recordings of people from folders of short files: checked, trimmed, and no voice under two names.
 
 A root holds one folder for each voice (games and language courses lay out their sounds so: one
-volunteer for each language). What is left of them is a folder as `training_set` reads it:
-`manifest.jsonl` (`path`, `speaker`, `voice`, `source`, `seconds`), trimmed FLAC files at 24 kHz,
-`pauses/`: what each recording room sounds like when nobody speaks (the channel of training adds it
-to clips of every class), and `voices.json`: every voice with what was left out, and why.
+volunteer for each language), or its files' names tell the voice (`named`). What is left of them is
+a folder as `training_set` reads it: `manifest.jsonl` (`path`, `speaker`, `voice`, `source`,
+`seconds`), trimmed FLAC files at 24 kHz, `pauses/`: what each recording room sounds like when
+nobody speaks (the channel of training adds it to clips of every class), and `voices.json`: every
+voice with what was left out, and why.
 
 A file is left out when it cannot be read, its samples were there before, it is silent, clipped
 (`Limits.max_clipped_share`), narrow-band (below `LEAST_BAND_HZ`: the channel of training reaches
@@ -23,6 +24,7 @@ sides of a fold.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -90,18 +92,23 @@ def gather(
     threshold: float,
     progress: Progress,
     leave_out: Mapping[str, str] | None = None,
+    named: Mapping[str, str] | None = None,
 ) -> list[Voice]:
     """Write `target` (see the module); returns what became of every voice.
 
     roots: folders by the name of their source. leave_out: reasons by the name of a voice
-    ("source-folder"). threshold: cosine from which two voices count as one. Raises AuditError.
+    ("source-folder"). threshold: cosine from which two voices count as one. named: a regular
+    expression for a source: its first group in a file's path is the voice. Raises AuditError.
     """
-    folders = [
-        (f"{source}-{folder.name}", source, folder)
+    named = dict(named or {})
+    if strange := set(named) - set(roots):
+        raise AuditError(f"no source {min(strange)!r} whose names could tell the voice")
+    found = [
+        (f"{source}-{voice}", source, root, files)
         for source, root in roots.items()
-        for folder in _voice_folders(root)
+        for voice, files in sorted(_voices_in(root, named.get(source)).items())
     ]
-    unknown = set(leave_out or ()) - {name for name, _, _ in folders}
+    unknown = set(leave_out or ()) - {name for name, *_ in found}
     if unknown:
         raise AuditError(f"no voice {min(unknown)!r} to leave out")
     if (target / "manifest.jsonl").exists():
@@ -109,11 +116,11 @@ def gather(
     heard: set[str] = set()
     kept: dict[str, list[Usable]] = {}
     voices: list[Voice] = []
-    progress.begin("voices", len(folders))
-    for name, source, folder in folders:
+    progress.begin("voices", len(found))
+    for name, source, root, files in found:
         voice = Voice(name, source, why=(leave_out or {}).get(name, ""))
         if not voice.why:
-            kept[name] = _keep(folder, voice, heard)
+            kept[name] = _keep(files, root, voice, heard)
         voices.append(voice)
         progress.step(name)
     used = [voice for voice in voices if not voice.why]
@@ -127,13 +134,29 @@ def gather(
     return voices
 
 
-def _voice_folders(root: Path) -> list[Path]:
+def _voices_in(root: Path, pattern: str | None) -> dict[str, list[Path]]:
+    """Files by voice: by folder, or by the first group of the pattern in the path of a file."""
     if not root.is_dir():
         raise AuditError(f"{root}: no such folder")
-    found = [each for each in sorted(root.iterdir()) if each.is_dir() and any(_sounds(each))]
-    if not found:
-        raise AuditError(f"{root}: no folders with recordings in it")
-    return found
+    if pattern is None:
+        folders = [each for each in sorted(root.iterdir()) if each.is_dir()]
+        found = {each.name: files for each in folders if (files := list(_sounds(each)))}
+        if not found:
+            raise AuditError(f"{root}: no folders with recordings in it")
+        return found
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise AuditError(f"{pattern!r} is not a regular expression: {error}") from error
+    if expression.groups < 1:
+        raise AuditError(f"{pattern!r} has no group (...) around the voice")
+    by_voice: dict[str, list[Path]] = defaultdict(list)
+    for path in _sounds(root):
+        if (match := expression.search(path.relative_to(root).as_posix())) and match[1]:
+            by_voice[match[1]].append(path)
+    if not by_voice:
+        raise AuditError(f"{root}: no recording whose name has {pattern!r}")
+    return dict(by_voice)
 
 
 def _sounds(folder: Path) -> Iterator[Path]:
@@ -149,12 +172,12 @@ class Usable:
     pause: Samples
 
 
-def _keep(folder: Path, voice: Voice, heard: set[str]) -> list[Usable]:
+def _keep(files: Sequence[Path], root: Path, voice: Voice, heard: set[str]) -> list[Usable]:
     """The usable files; fills in the voice."""
     kept: list[Usable] = []
     reasons: Counter[str] = Counter()
-    for path in _sounds(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
+    for path in files:
+        name = path.relative_to(root).with_suffix("").as_posix()
         found = usable(path, name, heard)
         if isinstance(found, Usable):
             kept.append(found)

@@ -30,6 +30,17 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items()))
 
 
+def names(items: Sequence[Item], root: Path) -> list[str]:
+    """Recordings are named as ASVspoof does, by their file name without the ending.
+
+    Where such names are not unique, by their path within root.
+    """
+    stems = [item.path.stem for item in items]
+    if len(set(stems)) < len(stems):
+        return [item.path.relative_to(root).as_posix() for item in items]
+    return stems
+
+
 def write_files(
     items: Sequence[Item],
     root: Path,
@@ -39,13 +50,9 @@ def write_files(
 ) -> None:
     """Write the key, speakers and families files, where they are asked for.
 
-    A recording is named as ASVspoof does, by its file name without the ending; where such names
-    are not unique, by its path within root. Raises AuditError when speakers are asked for and not
-    known.
+    Raises AuditError when speakers are asked for and not known.
     """
-    stems = [item.path.stem for item in items]
-    if len(set(stems)) < len(stems):
-        stems = [item.path.relative_to(root).as_posix() for item in items]
+    stems = names(items, root)
     if keys is not None:
         write_cm_keys(keys, zip(stems, (item.label for item in items), strict=True))
     if families is not None:

@@ -254,13 +254,17 @@ def statistics(audio: NDArray[Any]) -> NDArray[np.float32]:
     return np.concatenate(found)
 
 
-def load_set(folder: Path) -> tuple[list[Clip], NDArray[np.float32]]:
-    """(clips, statistics [N, 1069]) of a complete set. Raises AuditError."""
-    if not (folder / "complete").is_file():
-        raise AuditError(f"{folder}: no complete training set; build it first")
+def load_set(*folders: Path) -> tuple[list[Clip], NDArray[np.float32]]:
+    """(clips, statistics [N, 1069]) of complete sets, joined. Raises AuditError.
+
+    A voice must have one name in all of them: it must not stand on both sides of a fold.
+    """
+    for folder in folders:
+        if not (folder / "complete").is_file():
+            raise AuditError(f"{folder}: no complete training set; build it first")
     clips_found: list[Clip] = []
     parts = []
-    for file in sorted(folder.glob("*.npz")):
+    for file in (file for folder in folders for file in sorted(folder.glob("*.npz"))):
         with np.load(file, allow_pickle=False) as content:
             parts.append(statistics(content["audio"]))
             clips_found += [Clip(**row) for row in json.loads(str(content["clips"]))]

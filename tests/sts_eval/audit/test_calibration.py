@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from sts_eval.audit import AuditError
-from sts_eval.audit.calibration import Misleading, count_misleading, fit, limits, load, save
+from sts_eval.audit.calibration import (
+    Misleading,
+    family_limit,
+    fit,
+    hold_for_families,
+    limits,
+    load,
+    save,
+)
 from sts_eval.audit.likelihood import cllr
 
 
@@ -156,11 +164,30 @@ def test_misleading_trials_are_counted_by_family_and_for_genuine() -> None:
     known = fit(np.linspace(-1, 2, 31), np.linspace(-2, 1, 31)).model_copy(
         update={"slope": math.log(10), "offset": 0.0, "lower": -9.0, "upper": 9.0}
     )
-    counted = count_misleading(
+    held = hold_for_families(
         known, [2.0, -0.5, -1.5, 0.1], [1.5, 0.4, -1.0, -2.0], ["a", "a", "a", "b"]
     )
-    assert counted.misleading == {
+    assert held.misleading == {
         "genuine": Misleading(n=4, weak=0.5, decisive=0.25),
         "a": Misleading(n=3, weak=0.6667, decisive=0.3333),
         "b": Misleading(n=1, weak=0.0, decisive=0.0),
     }
+    assert held.upper == 9.0  # three trials contradict nothing
+
+
+def test_no_family_may_mislead_more_often_than_the_ratio_says() -> None:
+    at = math.log(10) * np.array([1.5])
+    often = np.concatenate([np.repeat(at, 40), np.full(60, -1.0)])
+    # 40 of 100: Wilson from 0.3094, so that 3.23 to one is the most
+    assert math.exp(family_limit(often)) == pytest.approx(1 / 0.30940, rel=1e-4)
+    assert family_limit(np.concatenate([np.repeat(at, 2), np.full(98, -1.0)])) == math.inf
+    assert family_limit(np.full(10, -1.0)) == math.inf
+    # many weak ones first, then none: the limit is where they end, at most
+    assert family_limit(np.full(100, 0.5)) == pytest.approx(-math.log(0.96301), abs=1e-4)
+    known = fit(np.linspace(-1, 2, 31), np.linspace(-2, 1, 31)).model_copy(
+        update={"slope": 1.0, "offset": 0.0, "lower": -9.0, "upper": 3.0}
+    )
+    families = ["a"] * 100 + ["b"] * 100
+    spoof = np.concatenate([np.full(100, -2.0), often])
+    assert hold_for_families(known, [1.0, 2.0], spoof, families).upper == family_limit(often)
+    assert hold_for_families(known, [1.0, 2.0], spoof[:100], families[:100]).upper == 3.0

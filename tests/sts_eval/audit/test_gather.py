@@ -99,6 +99,26 @@ def test_a_voice_can_be_left_out_with_a_reason(root, tmp_path):
         gather({"icons": root / "icons"}, tmp_path / "o3", ByPitch(), 2.0, Progress())
 
 
+def test_the_names_of_files_can_tell_the_voice(root, tmp_path):
+    flat = tmp_path / "stamps"
+    flat.mkdir()
+    for voice in ("xx", "yy"):
+        for k in range(3):
+            shutil.copy(root / voice / "words" / f"{k}.wav", flat / f"{k}_desc_{voice}.wav")
+    shutil.copy(root / "yy" / "words" / "0.wav", flat / "moo.wav")
+    by_name = {"stamps": r"_desc_(\w+)\.wav$"}
+    voices = gather({"stamps": flat}, tmp_path / "out", ByPitch(), 2.0, Progress(), named=by_name)
+    assert [(v.name, v.files) for v in voices] == [("stamps-xx", 3), ("stamps-yy", 3)]
+    for named, message in (
+        ({"other": "(x)"}, "no source 'other'"),
+        ({"stamps": "x"}, "no group"),
+        ({"stamps": "(x"}, "not a regular expression"),
+        ({"stamps": "(q+)"}, "no recording whose name has"),
+    ):
+        with pytest.raises(AuditError, match=message):
+            gather({"stamps": flat}, tmp_path / "o2", ByPitch(), 2.0, Progress(), named=named)
+
+
 def test_chains_of_alike_voices_are_one_speaker():
     a, b, c, d = (np.array([v], np.float32) for v in ([1, 0], [0.8, 0.6], [0.28, 0.96], [-1, 0]))
     voices = [Voice(name, "s") for name in "abcd"]

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import soundfile
 from click.testing import CliRunner, Result
 
+from sts_eval.audio import load_audio
 from sts_eval.audit.cli import audit
+from sts_eval.audit.detectors import KNOWN, detector_calibration, load_detector
 from sts_eval.audit.scorefiles import read_cm, read_sasv, write_cm_scores, write_sasv_scores
 
 
@@ -53,6 +56,31 @@ def test_names_that_are_not_unique_become_paths(tmp_path: Path) -> None:
     result = protocol("mlaad", tmp_path, "--speakers", tmp_path / "spk.tsv")
     assert result.exit_code == 2
     assert "does not say who speaks in" in result.stderr
+
+
+def test_scores_of_a_detector_go_to_the_metrics(tmp_path: Path) -> None:
+    rows = []
+    for label, name in (("bona-fide", "bonafide"), ("spoof", "spoof")):
+        for k, file in enumerate(sorted((KNOWN / name).glob("*.opus"))[:2]):
+            soundfile.write(tmp_path / f"{name}{k}.wav", load_audio(file), 24_000)
+            rows.append(f"{name}{k}.wav,{name}{k},{label}")
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    rows.append("broken.wav,x,spoof")
+    (tmp_path / "meta.csv").write_text("\n".join(["file,speaker,label", *rows]) + "\n")
+    keys, scores = tmp_path / "k.tsv", tmp_path / "s.tsv"
+    result = protocol("in_the_wild", tmp_path, "--keys", keys, "--scores", scores)
+    assert result.exit_code == 3
+    assert "not scored: broken: " in result.stderr
+    lines = dict(line.split("\t") for line in scores.read_text().splitlines())
+    assert list(lines) == ["filename", "bonafide0", "bonafide1", "spoof0", "spoof1"]
+    detector, known = load_detector(), detector_calibration()
+    raw = detector.score(load_audio(tmp_path / "spoof0.wav"))
+    assert float(lines["spoof0"]) == pytest.approx(known.slope * raw + known.offset)
+    keys.write_text("".join(line for line in keys.open() if "broken" not in line))
+    measured = CliRunner().invoke(
+        audit, ["metrics", "--cm", str(scores), "--cm-keys", str(keys), "--json"]
+    )
+    assert measured.exit_code == 0, measured.output
 
 
 @pytest.mark.parametrize(
