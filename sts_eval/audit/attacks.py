@@ -9,11 +9,6 @@
     griffin_lim_mel    from 80 mel bands, what neural TTS predicts
     codec1..8          the reference codec, from its first 1..8 codebooks
     lpc                linear prediction, pulses and noise through it (Atal and Hanauer, 1971)
-    source_filter      sines and noise, given the magnitudes of 80 mel bands: what the generators of
-                       neural TTS with a harmonic source begin with (Wang, Takaki and Yamagishi,
-                       Neural source-filter waveform models, 2019)
-    source_filter_smooth  the same from bands and a pitch that are smoothed over time, as predicted
-                       ones are
     lower, higher      a voice changer: pitch and formants moved by 3 semitones (Signalsmith
                        Stretch, Luff, 2023)
 
@@ -46,8 +41,6 @@ FAMILY_OF: Final = {
     **dict.fromkeys(GRIFFIN_LIM, "griffin_lim"),
     **{f"codec{k}": "codec" for k in range(1, 9)},
     "lpc": "lpc",
-    "source_filter": "source_filter",
-    "source_filter_smooth": "source_filter",
     "lower": "voice_changer",
     "higher": "voice_changer",
 }
@@ -67,8 +60,6 @@ def copy_synthesis(audio: Array, attack: str) -> Array:
         made = _griffin_lim(audio, *GRIFFIN_LIM[attack])
     elif attack == "lpc":
         made = _lpc(audio)
-    elif attack in ("source_filter", "source_filter_smooth"):
-        made = _source_filter(audio, smooth=attack == "source_filter_smooth")
     elif attack in ("lower", "higher"):
         made = _changed(audio, -3.0 if attack == "lower" else 3.0)
     elif attack in FAMILY_OF:
@@ -161,55 +152,6 @@ def _lpc(audio: Array, order: int = 26) -> Array:
         shaped = lfilter([gain], [1.0, *-weights], excitation[start : start + size])
         made[start : start + size] += shaped * window * (2 * hop / size)
     return made[size:-size].astype(np.float32)
-
-
-def _source_filter(audio: Array, smooth: bool) -> Array:
-    """Excitation with flat bands, each mel band of it scaled to the power that the speech has."""
-    import torch
-
-    from sts_core.codec.features import mel_filters
-
-    size, hop = 1024, 256
-    window, bank = torch.hann_window(size), mel_filters(80, size, low_hz=0.0)  # [513, 80]
-    source = torch.from_numpy(_harmonic_source(audio, smooth))
-
-    def analysis(signal: Any) -> Any:
-        return torch.stft(signal, size, hop, window=window, return_complex=True)
-
-    def bands(spectrum: Any) -> Any:
-        return torch.log(bank.T @ spectrum.abs().square() + 1e-8)  # [80, T]
-
-    wanted = bands(analysis(torch.from_numpy(np.ascontiguousarray(audio))))
-    if smooth:
-        wanted = torch.nn.functional.avg_pool1d(wanted, 5, 1, 2, count_include_pad=False)
-    spectrum = analysis(source)
-    gain = torch.exp(0.5 * (wanted - bands(spectrum)))
-    spread = bank / bank.sum(1, keepdim=True).clamp_min(1e-6)  # bins between bands: a mean of them
-    made = torch.istft(spectrum * (spread @ gain), size, hop, window=window, length=len(audio))
-    return np.asarray(made.numpy(), np.float32)
-
-
-def _harmonic_source(audio: Array, smooth: bool) -> Array:
-    """Sines of equal size at all harmonics where there is a pitch, and noise: [S]."""
-    pyworld = load_pyworld()
-    wave = audio.astype(np.float64)
-    coarse, times = pyworld.dio(wave, SAMPLE_RATE_HZ)
-    pitch = pyworld.stonemask(wave, coarse, times, SAMPLE_RATE_HZ)
-    at = np.arange(len(wave)) / SAMPLE_RATE_HZ
-    voiced = np.interp(at, times, pitch > 0) > 0.5
-    noise = np.random.default_rng(0).standard_normal(len(wave))
-    if not (pitch > 0).any():
-        return (0.1 * noise).astype(np.float32)
-    known = np.interp(times, times[pitch > 0], pitch[pitch > 0])
-    if smooth:
-        known = np.convolve(np.pad(known, 10, mode="edge"), np.hanning(23)[1:-1] / 11, "valid")
-    hz = np.interp(at, times, known)
-    phase = 2 * np.pi * np.cumsum(hz) / SAMPLE_RATE_HZ
-    sines, highest = np.zeros(len(wave)), 0.45 * SAMPLE_RATE_HZ
-    for harmonic in range(1, int(highest / hz.min()) + 1):
-        # Faded out below the end of the band, so that no harmonic starts or stops with a click.
-        sines += np.cos(harmonic * phase) * np.clip((highest - harmonic * hz) / 500, 0, 1)
-    return (0.1 * np.where(voiced, 0.3 * sines + 0.1 * noise, noise)).astype(np.float32)
 
 
 def _changed(audio: Array, semitones: float) -> Array:

@@ -44,7 +44,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sts_eval.audit import AuditError
 from sts_eval.audit.likelihood import cllr, cllr_min
 from sts_eval.audit.operating import FloatArray, IntArray, checked
-from sts_eval.stats.proportions import wilson
+from sts_eval.stats.proportions import clopper_pearson
 
 SCHEMA: Literal["sts-eval/calibration/1"] = "sts-eval/calibration/1"
 FOLDS = 5
@@ -165,12 +165,12 @@ def hold_for_families(
 def family_limit(wrong: FloatArray) -> float:
     """The largest ln t up to which a ratio of t for bona fide misleads at most once in t.
 
-    wrong: [n] ln LR of spoofed trials of one family. Shares count as above 1/t where their Wilson
-    interval (95 %) lies above it: so few trials contradict nothing.
+    wrong: [n] ln LR of spoofed trials of one family. A share contradicts where its exact interval
+    (95 %, Clopper and Pearson) lies above 1/t: a few trials contradict nothing.
     """
     start, n = 0.0, len(wrong)
     for stop in np.unique(wrong[wrong > 0]).tolist():
-        least = wilson(int(np.count_nonzero(wrong >= stop)), n).lo or 0.0
+        least = clopper_pearson(int(np.count_nonzero(wrong >= stop)), n).lo or 0.0
         furthest = -math.log(least) if least > 0 else math.inf
         if furthest < stop:
             return max(start, furthest)
