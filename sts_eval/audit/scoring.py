@@ -43,7 +43,8 @@ def score_items(items: Sequence[Item], name: str, progress: Progress) -> Scored:
         except (AudioError, AuditError) as error:
             refused[index] = str(error)
         else:
-            linear = calibration and calibration.slope * score + calibration.offset
-            scores[index] = score if linear is None else linear
+            if calibration is not None:
+                score = calibration.slope * score + calibration.offset
+            scores[index] = score
         progress.step(Path(item.path).name)
     return Scored(scores, refused)
