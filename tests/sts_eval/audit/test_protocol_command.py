@@ -76,7 +76,9 @@ def test_scores_of_a_detector_go_to_the_metrics(tmp_path: Path) -> None:
     detector, known = load_detector(), detector_calibration()
     raw = detector.score(load_audio(tmp_path / "spoof0.wav"))
     assert float(lines["spoof0"]) == pytest.approx(known.slope * raw + known.offset)
-    keys.write_text("".join(line for line in keys.open() if "broken" not in line))
+    keys.write_text(
+        "".join(line for line in keys.read_text().splitlines(True) if "broken" not in line)
+    )
     measured = CliRunner().invoke(
         audit, ["metrics", "--cm", str(scores), "--cm-keys", str(keys), "--json"]
     )
