@@ -234,9 +234,11 @@ def synth(
     """Make a training corpus: the package's texts, spoken by synthetic voices."""
     from sts_core.data.synth import synthesise, synthesise_conversation
 
-    if (conversation or canaries) and users_say:
-        raise click.UsageError("--users-say draws lines; --conversation and --canaries list theirs")
     if conversation or canaries:
+        if users_say:
+            raise click.UsageError(
+                "--users-say draws lines; --conversation and --canaries list theirs"
+            )
         shown = progress_line("utterances")
         count = synthesise_conversation(out, seed=seed, canaries=canaries, progress=shown)
         click.echo(f"{out}: {count} utterances")

@@ -7,7 +7,6 @@ limits (limits make ties, and ties are errors of a ranking); else the detector's
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from sts_eval.audio import AudioError, load_audio
@@ -46,5 +45,5 @@ def score_items(items: Sequence[Item], name: str, progress: Progress) -> Scored:
             if calibration is not None:
                 score = calibration.slope * score + calibration.offset
             scores[index] = score
-        progress.step(Path(item.path).name)
+        progress.step(item.path.name)
     return Scored(scores, refused)

@@ -45,7 +45,7 @@ from sts_eval.probes.interruption_events import (
     event_audio,
     event_stimulus,
 )
-from sts_eval.probes.interruption_pause import LEAD_S, PAUSE, pause_plans, render_pause
+from sts_eval.probes.interruption_pause import LEAD_S, PAUSE, dealt, pause_plans, render_pause
 from sts_eval.probes.interruption_score import (
     CORRECTION,
     DIRECTED,
@@ -124,13 +124,8 @@ class InterruptionKind:
         )
         if block.event == PAUSE:
             return pause_plans(self.name, block, requests)
-        plans, dealt = [], dict.fromkeys({item.voice for item in requests}, 0)
-        voices = sorted(dealt)
-        for item in requests:
-            turn = dealt[item.voice]
-            dealt[item.voice] = turn + 1
-            # each voice starts at another moment, so that few requests still cover all of them
-            at_s = block.at_s[(turn + voices.index(item.voice)) % len(block.at_s)]
+        plans = []
+        for item, turn, at_s in dealt(requests, block.at_s):
             recipe = {
                 "request": item.id,
                 "event": block.event,

@@ -8,7 +8,7 @@ that it stands in the scenario (`pauses`) and the user does not react.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sts_eval.probes import PlanContext
@@ -21,14 +21,25 @@ PAUSE = "pause"
 LEAD_S = 0.5  # of silence before the user's first sound
 
 
+def dealt(
+    requests: Sequence[Stimulus], values_s: Sequence[float]
+) -> Iterator[tuple[Stimulus, int, float]]:
+    """Each request with its number among those of its voice, and the time it takes, in seconds.
+
+    Each voice starts at another time, so that few requests still cover all of them.
+    """
+    turns = dict.fromkeys((item.voice for item in requests), 0)
+    voices = sorted(turns)
+    for item in requests:
+        turn = turns[item.voice]
+        turns[item.voice] = turn + 1
+        yield item, turn, values_s[(turn + voices.index(item.voice)) % len(values_s)]
+
+
 def pause_plans(kind: str, block: Any, requests: Sequence[Stimulus]) -> list[Plan]:
     """One plan per request; those of a voice are dealt round the lengths of the pause."""
-    plans, dealt = [], dict.fromkeys((item.voice for item in requests), 0)
-    voices = sorted(dealt)
-    for item in requests:
-        turn = dealt[item.voice]
-        dealt[item.voice] = turn + 1
-        pause_s = block.pause_s[(turn + voices.index(item.voice)) % len(block.pause_s)]
+    plans = []
+    for item, _, pause_s in dealt(requests, block.pause_s):
         recipe = {
             "request": item.id,
             "event": PAUSE,
