@@ -23,6 +23,7 @@ from sts_core.data.augment import _band_limited, _in_room, _mixed, _noise
 from sts_core.data.dialogue import Audio, Dialogue
 from sts_core.data.scenes import Scenes
 from sts_core.lm.ear import Ear
+from sts_core.nn.precision import mixed_precision
 from sts_core.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 SHARD_DIALOGUES = 192
@@ -127,7 +128,7 @@ def _shard(drawn: list[Dialogue], ear: Ear, rng: np.random.Generator) -> Shard:
         for row, dialogue in zip(audio, batch, strict=True):
             track = in_the_room(dialogue, babble, rng)
             row[: track.size] = track
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed_precision("cpu"):
             vectors, _ = ear.step(torch.from_numpy(audio), ear.initial_state(len(batch)))
         half = vectors.float().numpy().astype(np.float16)
         heard += [half[i, : len(dialogue.text)] for i, dialogue in enumerate(batch)]

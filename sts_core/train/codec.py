@@ -32,6 +32,7 @@ from sts_core.codec.model import ReferenceCodec
 from sts_core.codec.network import Heard, Latents
 from sts_core.codec.pitch import Pitch, track_pitch
 from sts_core.data.cache import SpeechCache
+from sts_core.nn.precision import mixed_precision
 from sts_core.train.codec_batches import CodecBatch, CodecSampler, teacher_statistics
 from sts_core.train.codec_run import CodecTraining, Run, Trained, evaluate
 from sts_core.train.config import load_config
@@ -60,8 +61,9 @@ def quantised_latents(
     levels = torch.randint(0, config.codec.acoustic_codebooks, (rows,), device=device)
     full = torch.rand(rows, device=device) < config.full_depth_share
     levels = torch.where(full, config.codec.acoustic_codebooks, levels)
-    semantic = codec.semantic_quantiser(heard.semantic)
-    acoustic = codec.acoustic_quantiser(heard.acoustic, levels)
+    learn = not config.decoder_only
+    semantic = codec.semantic_quantiser(heard.semantic, learn=learn)
+    acoustic = codec.acoustic_quantiser(heard.acoustic, levels, learn=learn)
     continuous = torch.rand(rows, 1, 1, device=device) < config.continuous_share
     latent = torch.where(continuous, heard.acoustic, acoustic.latent)
     octaves = to_octaves(pitch.hz)
@@ -107,25 +109,37 @@ def generator_step(
     """Loss, decoded audio [B, S], and the parts of the loss, of one batch."""
     losses, codec = Losses(), trained.codec
     pitch: Pitch = track_pitch(batch.audio)
-    with torch.autocast(batch.audio.device.type, dtype=torch.bfloat16):
-        heard = codec.encoder(batch.audio[..., None])
+    with mixed_precision(batch.audio.device.type):
+        with torch.set_grad_enabled(not config.decoder_only):
+            heard = codec.encoder(batch.audio[..., None])
         latents = Latents(heard.semantic.detach(), heard.acoustic, to_octaves(pitch.hz))
         loss = heard.acoustic.new_zeros(())
         if quantise:
             with torch.autocast(batch.audio.device.type, enabled=False):
                 latents, commitment = quantised_latents(codec, heard, pitch, config)
             loss = config.commitment_weight * losses.add("commitment", commitment)
-        # through the quantiser the gradient is straight, so the raw latent is taught beside it
-        straight = heard.semantic + (latents.semantic - heard.semantic).detach()
-        teacher = (batch.teacher - trained.mean) / trained.deviation
-        for name, latent in (("distil", straight), ("distil_raw", heard.semantic)):
-            predicted = trained.teacher_head(latent).float()
-            part = losses.add(name, distillation_loss(predicted, teacher, batch.known))
-            loss = loss + config.distillation_weight * part
+        if not config.decoder_only:
+            loss = loss + config.distillation_weight * _distillation(
+                trained, heard.semantic, latents.semantic, batch, losses
+            )
         decoded = decode_from_anywhere(codec, latents)
     loss = loss + losses.add("spectral", spectral(batch.audio, decoded))
     estimator = losses.add("estimator", estimator_loss(heard.pitch_logits, pitch.hz, pitch.voiced))
     return loss + config.estimator_weight * estimator, decoded, losses.parts
+
+
+def _distillation(
+    trained: Trained, heard: Tensor, coded: Tensor, batch: CodecBatch, losses: Losses
+) -> Tensor:
+    """Distance to the teacher of the semantic latent as heard and as coded, [B, T, D] each."""
+    # through the quantiser the gradient is straight, so the raw latent is taught beside it
+    straight = heard + (coded - heard).detach()
+    teacher = (batch.teacher - trained.mean) / trained.deviation
+    total = heard.new_zeros(())
+    for name, latent in (("distil", straight), ("distil_raw", heard)):
+        predicted = trained.teacher_head(latent).float()
+        total = total + losses.add(name, distillation_loss(predicted, teacher, batch.known))
+    return total
 
 
 @torch.no_grad()
@@ -155,9 +169,10 @@ def train(config: CodecTraining, *, resume: bool = False) -> Path:
     if resume and (run.folder / "last.pt").is_file():
         run.resume()
     else:
-        mean, deviation = teacher_statistics(cache, 20_000, config.seed)
-        run.trained.mean.copy_(mean)
-        run.trained.deviation.copy_(deviation)
+        if not config.decoder_only:
+            mean, deviation = teacher_statistics(cache, 20_000, config.seed)
+            run.trained.mean.copy_(mean)
+            run.trained.deviation.copy_(deviation)
         if config.start_from is not None:
             run.start_from(Path(config.start_from))
     spectral = SpectralLoss().to(run.device)
@@ -204,12 +219,12 @@ def adversarial_step(run: Run, audio: Tensor, decoded: Tensor, parts: dict[str, 
     length = config.adversarial_frames * FRAME_SAMPLES
     start = int(torch.randint(0, audio.shape[1] - length + 1, ()))
     real, fake = audio[:, start : start + length], decoded[:, start : start + length]
-    with torch.autocast(audio.device.type, dtype=torch.bfloat16):
+    with mixed_precision(audio.device.type):
         judged_real = run.judges(real)
         loss = discriminator_loss(judged_real, run.judges(fake.detach()))
     _descend(run.judge_optimiser, loss, run.judges)
     run.judges.requires_grad_(False)
-    with torch.autocast(audio.device.type, dtype=torch.bfloat16):
+    with mixed_precision(audio.device.type):
         judged_real, judged_fake = run.judges(real), run.judges(fake)
         deception = deception_loss(judged_fake)
         matching = feature_loss(judged_real, judged_fake)

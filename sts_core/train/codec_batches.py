@@ -8,7 +8,7 @@ with many; `shares` gives some groups of voices a larger or smaller part. A batc
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sts_core.data.augment import AugmentConfig, augment
 from sts_core.data.cache import SpeechCache, voice_group
+from sts_core.data.manifest import Row
 from sts_core.units import FRAME_SAMPLES
 
 LONGEST_WARP = 1.2  # a crop must still be full when it is played faster
@@ -27,10 +28,9 @@ LONGEST_WARP = 1.2  # a crop must still be full when it is played faster
 
 @dataclass(frozen=True)
 class Shares:
-    """Parts of all rows for groups of voices, by prefix; the rest is shared equally by voice."""
+    """Parts of all rows for groups of voices; the rest is shared equally by voice."""
 
-    agent: float = 0.12
-    agent_prefix: str = "hibari:heart"
+    agent: float = 0.12  # what has the role of agent
     robotic: float = 0.06
     robotic_prefix: str = "espeak"
     human: float = 0.18
@@ -59,7 +59,7 @@ class CodecSampler:
     ) -> None:
         self.cache, self.rows, self.frames, self.seed = cache, rows, frames, seed
         self.config = config
-        self.groups, self.weights = _voice_weights(cache, shares)
+        self.groups, self.weights = voice_weights(cache.rows, shares)
         self.teacher_dim = _teacher_dim(cache)
 
     def batch(self, step: int) -> CodecBatch:
@@ -130,12 +130,12 @@ def _teacher_dim(cache: SpeechCache) -> int:
     return 1
 
 
-def _voice_weights(
-    cache: SpeechCache, shares: Shares
+def voice_weights(
+    rows: Sequence[Row], shares: Shares
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
     """Row indices of each voice, and how often each voice is drawn."""
     by_voice: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for index, row in enumerate(cache.rows):
+    for index, row in enumerate(rows):
         by_voice[_kind(row, shares), voice_group(row)].append(index)
     voices_of_kind: dict[str, int] = defaultdict(int)
     for kind, _ in by_voice:
@@ -148,10 +148,10 @@ def _voice_weights(
     return [np.array(group) for group in by_voice.values()], weights / weights.sum()
 
 
-def _kind(row: dict[str, object], shares: Shares) -> str:
+def _kind(row: Row, shares: Shares) -> str:
     if row.get("corpus") == shares.human_corpus:
         return "human"
-    if row.get("voice") == shares.agent_prefix:
+    if row.get("role") == "agent":
         return "agent"
     return "robotic" if str(row.get("voice")).startswith(shares.robotic_prefix) else "rest"
 

@@ -39,6 +39,7 @@ class CodecTraining:
     cache: str = "cache/train"
     run: str = "runs/codec"
     start_from: str | None = None  # weights of an equal codec to train on; codebooks are kept
+    decoder_only: bool = False  # with start_from: tokens stay what they are, so that models do
     heldout: str | None = None  # a corpus folder of unheard voices, for evaluation only
     heldout_splits: tuple[str, ...] = ("heldout",)
     seed: int = 3
@@ -78,6 +79,10 @@ class CodecTraining:
         )
     )
     shares: Shares = field(default_factory=Shares)
+
+    def __post_init__(self) -> None:
+        if self.decoder_only and self.start_from is None:
+            raise ValueError("decoder_only needs start_from: the codec whose tokens are kept")
 
 
 class Trained(nn.Module):
@@ -123,9 +128,12 @@ class Run:
             cache, config.rows, config.crop_frames, config.seed, config.augment, config.shares
         )
         self.trained = Trained(config.codec, self.sampler.teacher_dim).to(self.device)
+        if config.decoder_only:
+            self.trained.requires_grad_(False)
+            self.trained.codec.decoder.requires_grad_(True)
         self.judges = Discriminators(config.discriminator_width).to(self.device)
         self.optimiser = torch.optim.AdamW(
-            self.trained.parameters(),
+            [p for p in self.trained.parameters() if p.requires_grad],
             config.learning_rate,
             betas=(0.8, 0.99),
             fused=True,

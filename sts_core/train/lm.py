@@ -46,6 +46,7 @@ from sts_core.lm.hearing import hearing
 from sts_core.lm.model import START_CODE, DuplexLM
 from sts_core.lm.text import END_OF_PAD, PAD
 from sts_core.lm.weights import load_lm, save_delta, save_lm
+from sts_core.nn.precision import mixed_precision
 from sts_core.train.lm_batches import Batch, Conversations, to_device
 
 
@@ -165,7 +166,7 @@ def validate(model: DuplexLM, batches: list[Batch], config: LMTraining) -> dict[
     sums: dict[str, float] = {}
     right = {"text": [0, 0], "user": [0, 0]}
     for batch in batches:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed_precision("cpu"):
             _, parts = losses(model, batch, config, generator)
             heard = model(batch.frames._replace(ear=batch.frames.ear.float()))
         for name, value in parts.items():
@@ -321,7 +322,7 @@ def _step(run: Run, step: int) -> dict[str, float]:
     rng = np.random.default_rng([config.seed, step])
     batch = to_device(run.data.batch(rng, config.frames), run.device)
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-    with torch.autocast(run.device.type, dtype=torch.bfloat16):
+    with mixed_precision(run.device.type):
         loss, parts = losses(run.model, batch, config, generator)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()

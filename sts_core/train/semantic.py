@@ -39,6 +39,7 @@ from sts_core.checkpoint import load_checkpoint, save_checkpoint
 from sts_core.codec.features import mel_filters
 from sts_core.data.augment import AugmentConfig
 from sts_core.data.cache import SpeechCache, teacher_meta
+from sts_core.nn.precision import mixed_precision
 from sts_core.semantic.batches import IGNORED, Batch, Sampler, make_batch, span_mask
 from sts_core.semantic.clusters import (
     Clusters,
@@ -170,7 +171,7 @@ def batch_loss(
     width = batch.clusters.shape[1]
     mask = span_mask(batch.frames, width, rng, share, config.mask_span_frames).to(device)
     chosen = torch.from_numpy(rng.integers(len(filters), size=len(batch.audio)))
-    with torch.autocast(device.type, dtype=torch.bfloat16):
+    with mixed_precision(device.type):
         y = models.student(batch.audio.to(device), mask, filters[chosen.to(device)])
         logits = models.student.to_clusters(y)
         loss, numbers = masked_loss(logits, batch.clusters.to(device), mask, config.visible_weight)

@@ -17,7 +17,7 @@ from sts_core.codec.files import load_codec
 from sts_core.data.augment import AugmentConfig
 from sts_core.data.cache import SpeechCache
 from sts_core.train.codec import CodecTraining, learning_rate_at, train
-from sts_core.train.codec_batches import CodecSampler, Shares
+from sts_core.train.codec_batches import CodecSampler, Shares, voice_weights
 from sts_core.train.config import ConfigError, load_config
 from sts_core.train.discriminators import (
     Discriminators,
@@ -204,3 +204,29 @@ def test_training_goes_on_from_weights_alone(config: CodecTraining, tmp_path: Pa
     assert torch.equal(after.pitch_codebook.entries, before.pitch_codebook.entries)
     with pytest.raises(WeightsError, match="its sizes are not those"):
         train(dataclasses.replace(more, codec=dataclasses.replace(SMALL, head_dim=20)))
+
+
+def test_decoder_only_training_keeps_every_token(config: CodecTraining, tmp_path: Path) -> None:
+    plain = dataclasses.replace(config, heldout=None, adversarial_from=1.0)
+    first = train(dataclasses.replace(plain, run=str(tmp_path / "a"), steps=9))
+    more = dataclasses.replace(plain, run=str(tmp_path / "b"), start_from=str(first))
+    second = train(dataclasses.replace(more, decoder_only=True))
+    before, after = load_codec(first).state_dict(), load_codec(second).state_dict()
+    changed = {name for name, value in before.items() if not torch.equal(after[name], value)}
+    assert changed
+    assert all(name.startswith("decoder.") for name in changed)
+
+
+def test_decoder_only_training_needs_a_codec_to_start_from(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("decoder_only: true\n")
+    with pytest.raises(ConfigError, match="needs start_from"):
+        load_config(CodecTraining, file)
+
+
+def test_agents_have_their_share_whatever_their_voice_is_called() -> None:
+    rows = [{"voice": name, "role": role} for name, role in (("a", "agent"), ("b", "agent"))]
+    rows += [{"voice": name, "role": "user"} for name in "ccccd"]
+    groups, weights = voice_weights(rows, Shares(agent=0.5))
+    assert [group.tolist() for group in groups] == [[0], [1], [2, 3, 4, 5], [6]]
+    np.testing.assert_allclose(weights, [0.25] * 4)
