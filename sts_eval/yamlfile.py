@@ -14,6 +14,7 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from sts_core.reading import read_bounded
 from sts_eval.registry import nearest
 
 MAX_BYTES = 1_000_000
@@ -58,9 +59,7 @@ def read_yaml(path: Path) -> YamlDocument:
     """Parse a file. Raises SuiteErrors with the line of the mistake."""
     name = str(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SuiteErrors([SuiteError(name, None, f"larger than {MAX_BYTES} bytes")])
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded(path, MAX_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise SuiteErrors([SuiteError(name, None, f"not UTF-8 text: {error.reason}")]) from error
     except OSError as error:

@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 
 from sts_core.data.texts import load_texts
+from sts_core.reading import read_bounded
 
 DEFAULT_FILE = Path(__file__).resolve().parent.parent / "weights" / "lm" / "canaries.yaml"
 MAX_BYTES = 1 << 20
@@ -58,10 +59,10 @@ def load_canaries(file: Path = DEFAULT_FILE) -> list[Canary]:
         CanaryError: missing, too large, not a list of {text, repetitions}, or a text twice.
     """
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise CanaryError(f"{file}: larger than {MAX_BYTES} bytes")
-        given = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        given = yaml.safe_load(read_bounded(file, MAX_BYTES).decode("utf-8"))
+    except OSError as error:
+        raise CanaryError(f"{file}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise CanaryError(f"{file}: {error}") from error
     if not isinstance(given, list) or not given:
         raise CanaryError(f"{file}: expected a list of {{text, repetitions}}")

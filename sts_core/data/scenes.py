@@ -61,8 +61,8 @@ class SceneShares:
     correction: float = 0.04
     barge_in: float = 0.13
     stop: float = 0.05
-    back_channel: float = 0.10
-    background: float = 0.14
+    back_channel: float = 0.12
+    background: float = 0.18
     statement: float = 0.04
     silence: float = 0.02
     tone: float = 0.12
@@ -279,7 +279,7 @@ class Scenes:
         while at_s < end_s - 0.5:
             # mostly questions: that they are soft must be the only reason not to answer
             other = self._request(rng, OVERHEARD)
-            level_db = rng.uniform(-26, -13)
+            level_db = rng.uniform(-32, -15)  # of -23 dBFS: see `shards.in_the_room`
             at_s = self._ask(draft, other, at_s, rng, gain_db=level_db, heard=False)
             at_s += rng.uniform(0.1, 1.0)
         if rng.random() < 0.35:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sts_core.reading import read_bounded
 from sts_core.recordings.speakers import AGENT, ROLES, USER
 from sts_core.skills.answers import heard_words, word_error_rate
 
@@ -56,9 +57,7 @@ def read_transcript(path: Path, channels: int) -> Transcript:
         TranscriptError: unreadable, too large, not UTF-8, empty, or of another form.
     """
     try:
-        if path.stat().st_size > MAX_TRANSCRIPT_BYTES:
-            raise TranscriptError(f"{path.name}: larger than {MAX_TRANSCRIPT_BYTES >> 10} KB")
-        content = path.read_text(encoding="utf-8-sig")
+        content = read_bounded(path, MAX_TRANSCRIPT_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise TranscriptError(f"{path.name}: {reason}") from error

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from sts_core.reading import read_bounded
+
 MAX_CONFIG_BYTES = 1 << 20
 
 T = TypeVar("T")
@@ -37,12 +39,11 @@ def load_config(kind: type[T], file: Path | None) -> T:
 def compose_yaml(file: Path) -> yaml.Node | None:
     """The nodes of a YAML file, which know their lines; None: it is empty. Raises ConfigError."""
     try:
-        if file.stat().st_size > MAX_CONFIG_BYTES:
-            raise ConfigError(f"{file}: larger than {MAX_CONFIG_BYTES} bytes")
-        node: yaml.Node | None = yaml.compose(
-            file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader
-        )
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = read_bounded(file, MAX_CONFIG_BYTES).decode("utf-8")
+        node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{file}: {error}") from error
     return node
 

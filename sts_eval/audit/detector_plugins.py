@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from sts_core.reading import read_bounded
 from sts_eval.audit.detectors import Detector, DetectorError, WindowedDetector, WindowScore
 from sts_eval.target import Samples
 
@@ -39,12 +40,12 @@ class CsvScores:
     def __init__(self, path: Path) -> None:
         self.name = f"csv:{path.name}"
         try:
-            if path.stat().st_size > MAX_CSV_BYTES:
-                raise DetectorError(f"{path}: larger than {MAX_CSV_BYTES} bytes")
-            content = path.read_bytes()
+            content = read_bounded(path, MAX_CSV_BYTES)
             lines = content.decode("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DetectorError(f"{path}: cannot be read: {error}") from error
+        except OSError as error:
+            raise DetectorError(f"{path}: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
+            raise DetectorError(f"{path}: {error}") from error
         self.version = f"1-{hashlib.sha256(content).hexdigest()[:8]}"
         self._scores: dict[str, float] = {}
         for number, line in enumerate(lines, start=1):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sts_core.reading import read_bounded
 from sts_eval.registry import nearest
 
 MOST_FILES = 300_000
@@ -135,9 +136,7 @@ def named(
 def read_text(path: Path) -> str:
     """A text file in UTF-8, UTF-16 or GBK (ESD has all three). Raises CorpusError."""
     try:
-        if path.stat().st_size > MOST_TEXT_BYTES:
-            raise CorpusError(f"{path.name}: larger than {MOST_TEXT_BYTES} bytes")
-        raw = path.read_bytes()
+        raw = read_bounded(path, MOST_TEXT_BYTES)
     except OSError as error:
         raise CorpusError(f"{path.name}: {error.strerror or error}") from error
     wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sts_core.reading import read_bounded
 from sts_eval.metrics.fdb import FdbWord
 from sts_eval.target import TargetError
 
@@ -121,9 +122,7 @@ def words_of(facts: dict[str, Any]) -> list[FdbWord] | None:
 def load_json(path: Path) -> Any:
     """A JSON file of bounded size. Raises TargetError."""
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise TargetError(f"{path.name}: larger than {MAX_JSON_BYTES} bytes")
-        return json.loads(path.read_bytes())
+        return json.loads(read_bounded(path, MAX_JSON_BYTES))
     except OSError as error:
         raise TargetError(f"{path.name}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

@@ -20,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from sts_core.reading import read_bounded
 from sts_eval.probes.overfit_training import words_of
 from sts_eval.yamlfile import SuiteErrors, read_yaml
 
@@ -99,10 +100,10 @@ def _yaml_rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _csv_rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise CanaryError(f"{file}: larger than {MAX_BYTES} bytes")
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bounded(file, MAX_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise CanaryError(f"{file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
         raise CanaryError(f"{file}: {error}") from error
     reader = csv.DictReader(io.StringIO(text), strict=True)
     try:

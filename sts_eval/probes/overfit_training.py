@@ -29,6 +29,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from sts_core.reading import read_bounded
 from sts_eval.judges.text import normalise
 from sts_eval.target import Samples
 
@@ -124,9 +125,7 @@ def load_training(source: str) -> TrainingSet:
     if file.is_dir():
         file = file / "manifest.jsonl"
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise TrainingError(f"{file}: larger than {MAX_BYTES} bytes")
-        raw = file.read_bytes()
+        raw = read_bounded(file, MAX_BYTES)
     except OSError as error:
         raise TrainingError(f"{file}: {error.strerror or error}") from error
     folder = file.parent.resolve()

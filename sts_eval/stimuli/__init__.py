@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from sts_core.reading import read_bounded
 from sts_eval.registry import nearest
 from sts_eval.target import Samples
 
@@ -169,9 +170,7 @@ def _joined(stimuli: Stimuli, folder: Path) -> Stimuli:
 def _load(folder: Path) -> Stimuli:
     manifest = folder / "manifest.jsonl"
     try:
-        if manifest.stat().st_size > MAX_MANIFEST_BYTES:
-            raise StimuliError(f"{manifest}: larger than {MAX_MANIFEST_BYTES} bytes")
-        raw = manifest.read_bytes()
+        raw = read_bounded(manifest, MAX_MANIFEST_BYTES)
     except OSError as error:
         raise StimuliError(f"{manifest}: {error.strerror or error}") from error
     items: list[Stimulus] = []

@@ -17,7 +17,6 @@ Turn-taking is measured as on any trace; compute is not visible and so not measu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,14 +24,13 @@ from typing import Any
 import numpy as np
 
 from sts_eval.probes import KINDS
-from sts_eval.probes.full_duplex_bench_files import find_items
+from sts_eval.probes.full_duplex_bench_files import find_items, load_json
 from sts_eval.scenario import Plan, Scenario
 from sts_eval.target import Samples, Session, SessionSetup, TargetError
 from sts_eval.trace import SCHEMA, Span, Trace, TraceMeta, padded, silence
 from sts_eval.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_for
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
-MAX_JSON_BYTES = 10_000_000
 
 
 class RecordedTarget:
@@ -155,21 +153,11 @@ def _find(folder: Path, stem: str) -> Path | None:
     return None
 
 
-def _load_json(path: Path) -> Any:
-    """A small JSON file. Raises TargetError."""
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise TargetError(f"{path.name}: larger than {MAX_JSON_BYTES} bytes")
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise TargetError(f"{path.name}: not readable JSON: {error}") from error
-
-
 def _meta(path: Path) -> dict[str, Any]:
     """The optional side file of a pair, checked. Raises TargetError."""
     if not path.exists():
         return {}
-    body = _load_json(path)
+    body = load_json(path)
     if not isinstance(body, dict):
         raise TargetError(f"{path.name}: expected a JSON object")
     known: dict[str, Any] = {}
@@ -199,7 +187,7 @@ def _fdb_known(item: Path) -> dict[str, Any]:
 
 
 def _timestamps(path: Path) -> list[tuple[float, float]]:
-    body = _load_json(path)
+    body = load_json(path)
     if not isinstance(body, list) or not body:
         raise TargetError(f"{path.name}: expected a list with at least one entry")
     spans = []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import datetime
+import io
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sts_core.reading import read_bounded
 from sts_eval.audit import AuditError
 from sts_eval.audit.case.condition import Limits
 from sts_eval.audit.case.ratio import reach_words
@@ -79,20 +81,20 @@ def read_context(path: Path) -> dict[str, Context]:
     Raises AuditError with the line of a mistake.
     """
     try:
-        if path.stat().st_size > _MOST_CONTEXT_BYTES:
-            raise AuditError(f"{path}: larger than {_MOST_CONTEXT_BYTES} bytes")
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle, strict=True)
-            columns = reader.fieldnames or []
-            unknown = [name for name in columns if name not in CONTEXT_COLUMNS]
-            if "file" not in columns or unknown:
-                known = ", ".join(CONTEXT_COLUMNS)
-                raise AuditError(f"{path}:1: the columns are {known}; found {', '.join(columns)}")
-            found: dict[str, Context] = {}
-            for row in reader:
-                _add(found, row, f"{path}:{reader.line_num}")
-            return found
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = read_bounded(path, _MOST_CONTEXT_BYTES).decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        columns = reader.fieldnames or []
+        unknown = [name for name in columns if name not in CONTEXT_COLUMNS]
+        if "file" not in columns or unknown:
+            known = ", ".join(CONTEXT_COLUMNS)
+            raise AuditError(f"{path}:1: the columns are {known}; found {', '.join(columns)}")
+        found: dict[str, Context] = {}
+        for row in reader:
+            _add(found, row, f"{path}:{reader.line_num}")
+        return found
+    except OSError as error:
+        raise AuditError(f"{path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise AuditError(f"{path}: {error}") from error
 
 

@@ -63,7 +63,7 @@ def test_labels(tmp_path: Path) -> None:
         ("x.json", '{"kind": "song"}', 1, "'song' is none of"),
         ("x.json", '{"kind": "fact"}', 1, "a reply belongs to"),
         ("x.json", '{"kind": "generic", "reply": "hi"}', 1, "a reply belongs to"),
-        ("x.txt", "x" * (MAX_TRANSCRIPT_BYTES + 1), 1, "larger than 256 KB"),
+        ("x.txt", "x" * (MAX_TRANSCRIPT_BYTES + 1), 1, "larger than 262144 bytes"),
     ],
 )
 def test_mistakes(tmp_path: Path, name: str, content: str, channels: int, message: str) -> None:
