@@ -77,7 +77,10 @@ def axis_over(values: Iterable[float | None], *, pad: float = 0.04) -> Axis:
     start = 0.0 if 0 <= lo < 0.35 * hi else lo - pad * (hi - lo)
     end = hi + pad * (hi - lo)
     step = _round_step((end - start) / 20)
-    return Axis(_tidy(math.floor(start / step) * step), _tidy(math.ceil(end / step) * step))
+    top = _tidy(math.ceil(end / step) * step)
+    if hi <= 1.0 < top:  # most likely a share, and no share is larger
+        top = 1.0
+    return Axis(_tidy(math.floor(start / step) * step), top)
 
 
 SHARE_AXIS = Axis(0.0, 1.0)

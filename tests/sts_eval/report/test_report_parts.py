@@ -109,6 +109,10 @@ class TestPlots:
     def test_axis_of_nothing(self) -> None:
         assert plots.axis_over([None, float("nan")]) == plots.Axis(0.0, 1.0)
 
+    @pytest.mark.parametrize(("largest", "top"), [(1.0, 1.0), (0.5, 0.55), (1.2, 1.3)])
+    def test_no_axis_of_shares_goes_beyond_one(self, largest: float, top: float) -> None:
+        assert plots.axis_over([0.1, largest]).hi == top
+
     def test_dots_do_not_hide_each_other(self) -> None:
         values = list(np.linspace(0, 100, 60)) + [50.0] * 6
         axis = plots.axis_over(values)
