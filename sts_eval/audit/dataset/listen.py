@@ -147,8 +147,8 @@ def _hear_file(job: Job, config: ListenConfig, encoder: Part | None) -> Heard:
     outside = tuple(condition.outside(quality, config.limits))
     likenesses: tuple[Likeness, ...] = ()
     if encoder is not None and config.references and not outside:
-        vectors = embed_speech(encoder, sound.samples, spans)
-        likenesses = compare(encoder, config.references, vectors)
+        vectors, heard_s = embed_speech(encoder, sound.samples, spans)
+        likenesses = compare(encoder, config.references, vectors, heard_s)
     return heard.model_copy(
         update={"speech_s": quality.speech_s, "outside": outside, "likenesses": likenesses}
     )
@@ -179,10 +179,10 @@ def _hear_voice(job: Job, config: ListenConfig, encoder: Part) -> tuple[Heard, V
         least = config.limits.min_speech_s
         reason = f"{speech_s:.1f} s of usable speech, fewer than {least:g} s"
         return heard.model_copy(update={"outside": (reason,)}), None
-    vectors = embed_speech(encoder, speech, [(0.0, speech_s)])
-    return heard.model_copy(
-        update={"likenesses": compare(encoder, config.references, vectors)}
-    ), vectors
+    # Vectors of a voice may become a reference: each is of `encoder.seconds`.
+    vectors, heard_s = embed_speech(encoder, speech, [(0.0, speech_s)], use_up=False)
+    likenesses = compare(encoder, config.references, vectors, heard_s)
+    return heard.model_copy(update={"likenesses": likenesses}), vectors
 
 
 def _usable_speech(sound: Sound, limits: condition.Limits) -> list[Samples]:

@@ -219,9 +219,13 @@ def _one_speaker(vectors: Sequence[Vectors], encoder: Part) -> Vectors:
     in ten of them means that somebody else is in the recordings. Raises EnrolmentError.
     """
     together = np.concatenate(vectors)  # [N, D]
-    scores = together @ together.T
-    np.fill_diagonal(scores, np.nan)
-    each = encoder.calibration.log10_lr(np.nanmean(scores, axis=1))
+    scores = [
+        float(
+            encoder.pair_scores(one[None], np.delete(together, k, axis=0), encoder.seconds).mean()
+        )
+        for k, one in enumerate(together)
+    ]
+    each = encoder.calibration.log10_lr(scores)
     strange = np.flatnonzero(each < 0)
     if len(strange) > MAX_STRANGE_SHARE * len(each):
         names = np.repeat(np.arange(len(vectors)), [len(part) for part in vectors])
