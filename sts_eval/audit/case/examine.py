@@ -99,7 +99,12 @@ def examine(
             ),
             "likenesses": ()
             if encoder is None
-            else compare(encoder, config.enrolled, *embed_speech(encoder, sound.samples, spans)),
+            else compare(
+                encoder,
+                config.enrolled,
+                *embed_speech(encoder, sound.samples, spans),
+                apart=condition.tells_apart(quality),
+            ),
         }
     )
 
@@ -184,16 +189,26 @@ def embed_speech(
 
 
 def compare(
-    encoder: Part, enrolled: Mapping[str, Vectors], heard: Vectors | None, heard_s: float
+    encoder: Part,
+    enrolled: Mapping[str, Vectors],
+    heard: Vectors | None,
+    heard_s: float,
+    *,
+    apart: bool,
 ) -> tuple[Likeness, ...]:
-    """Likeness of pieces heard [P, D], `heard_s` in all, to everybody in `enrolled` [N, D]."""
+    """Likeness of pieces heard [P, D], `heard_s` in all, to everybody in `enrolled` [N, D].
+
+    apart: whether a low one may speak for somebody else (`condition.tells_apart`).
+    """
     if heard is None:
         return ()
     found = []
     for subject, voice in enrolled.items():
         scores = encoder.pair_scores(heard, voice, heard_s)  # [P, N]
         score = round(float(scores.mean()), 5)
-        found.append(Likeness(subject=subject, score=score, ratio=encoder.ratio(scores)))
+        ratio = encoder.ratio(scores)
+        ratio = ratio if apart else ratio.not_below_one()
+        found.append(Likeness(subject=subject, score=score, ratio=ratio))
     return tuple(sorted(found, key=lambda each: -each.score))
 
 

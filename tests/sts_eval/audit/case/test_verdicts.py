@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from sts_eval.audit.calibration import Misleading, fit
-from sts_eval.audit.case.examine import misled
+from sts_eval.audit.case.condition import Condition, tells_apart
+from sts_eval.audit.case.examine import compare, misled
 from sts_eval.audit.case.parts import DRAWS, Part, mean_ratio, pieces
 from sts_eval.audit.case.ratio import Ratio, reach_words, verbal
 from sts_eval.audit.case.records import (
@@ -363,6 +364,28 @@ def test_the_score_of_two_recordings_is_the_cosine_of_their_mean_vectors(
     assert aware.pair_scores(heard, enrolled, 10.5).mean() == pytest.approx(expected, abs=1e-6)
     alone = aware.pair_scores(heard[:1], enrolled[:1], 3.0)  # one piece: of usual consistency
     assert alone.mean() == pytest.approx(heard[0] @ enrolled[0] + 0.3 * 2 / 3, abs=1e-6)
+
+
+def test_through_another_channel_a_low_likeness_says_nothing(rng: np.random.Generator) -> None:
+    known = fit(rng.normal(0.9, 0.05, 200), rng.normal(0.3, 0.1, 200))
+    encoder = Part(None, "e 1", known, 3.0, ())
+    enrolled = {
+        "like": np.array([[1, 0], [1, 0]], np.float32),
+        "unlike": np.array([[0, 1], [0, 1]], np.float32),
+    }
+    heard = np.array([[1, 0]], np.float32)
+    for apart in (True, False):
+        like, unlike = compare(encoder, enrolled, heard, 3.0, apart=apart)
+        assert (like.subject, like.ratio.value > 1) == ("like", True)
+        assert (unlike.ratio.value < -1) is apart
+        assert (unlike.ratio == Ratio(value=0, lo=0, hi=0)) is not apart
+        assert likeness_of([unlike], margin=0.05)[0] == (
+            "none of the enrolled" if apart else "undecided"
+        )
+    assert tells_apart(Condition(5.0, 35.0, 7_000.0, 0.0))
+    assert tells_apart(Condition(5.0, None, None, 0.0))  # not measured: not held against it
+    assert not tells_apart(Condition(5.0, 35.0, 3_600.0, 0.0))
+    assert not tells_apart(Condition(5.0, 20.0, 7_000.0, 0.0))
 
 
 @pytest.mark.parametrize(
