@@ -1,7 +1,7 @@
 """Measure the speaker encoders: EER of 3 s against 3 s, threshold and calibration for any length.
 
     python tests/benchmarks/speaker_encoder.py --voices HUMAN VOICES CORPUS [--test STIMULI] \\
-        [--without NAME NAME ...] [--write FOLDER]
+        [--without NAME NAME ...] [--write FOLDER [--same-threshold]]
 
 Folders hold a `manifest.jsonl` with `path` and `voice` or `speaker`. Of each voice, utterances in
 random order are reduced to their speech (Silero VAD) and joined to segments of exactly `--seconds`;
@@ -40,7 +40,13 @@ from sts_eval.audio import load_audio
 from sts_eval.audit import calibration
 from sts_eval.audit.calibration import Calibration
 from sts_eval.audit.detection import eer
-from sts_eval.audit.encoders import Quality, SpeakerScale, load_encoder, own_cosine
+from sts_eval.audit.encoders import (
+    Quality,
+    SpeakerScale,
+    load_encoder,
+    own_cosine,
+    speaker_scale,
+)
 from sts_eval.audit.likelihood import cllr, cllr_min
 from sts_eval.judges import load_vad
 from sts_eval.units import SAMPLE_RATE_HZ
@@ -329,13 +335,16 @@ def measure(name: str, options: argparse.Namespace) -> None:
         for end, number in zip(("", "_lo", "_hi"), row, strict=True)
     }
     measured |= {f"held_out_{key}": round(value, 4) for key, value in told.items()}
-    measured |= {"voices": len(kept), "test_voices": len(tested)}
+    threshold = round(pairs.threshold(), 4)
+    measured |= {"voices": len(kept), "test_voices": len(tested), "threshold_at_eer": threshold}
+    if options.same_threshold and (shipped := speaker_scale(name)):
+        threshold = shipped.threshold
     scale = SpeakerScale(
         schema="sts-eval/speaker-scale/2",
         encoder=name,
         version=encoder.version,
         seconds=seconds,
-        threshold=round(pairs.threshold(), 4),
+        threshold=threshold,
         quality=quality,
         calibration=whole,
         measured=measured,
@@ -353,6 +362,11 @@ def main() -> None:
     parser.add_argument("--encoders", nargs="+", default=["dvector", "voicefilter", "ge2e"])
     parser.add_argument("--per-voice", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument(
+        "--same-threshold",
+        action="store_true",
+        help="keep the threshold of the shipped scale: figures of suites were measured with it",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for vectors, read by the next run")
     parser.add_argument("--write", type=Path, help="folder for NAME.scale.json")
