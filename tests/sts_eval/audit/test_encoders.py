@@ -158,9 +158,10 @@ def test_a_scale_of_schema_1_still_loads_and_a_mixed_one_does_not(tmp_path):
         SpeakerScale.model_validate({**old, "schema": "sts-eval/speaker-scale/2"})
     with pytest.raises(EncoderError, match="not a speaker scale"):
         speaker_scale(f"scale:{tmp_path / 'none.json'}")
-    file.write_text(json.dumps({**old, "encoder": "mine"}))
+    other = tmp_path / "mine.json"
+    other.write_text(json.dumps({**old, "encoder": "mine"}))
     with pytest.raises(EncoderError, match="'mine', which is not shipped"):
-        load_encoder(f"scale:{file}")
+        load_encoder(f"scale:{other}")
 
 
 def test_what_a_cosine_owes_to_the_recordings():
