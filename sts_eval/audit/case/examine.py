@@ -30,6 +30,7 @@ from sts_eval.audit.case.sound import Sound, UnusableFile, read_sound
 from sts_eval.audit.voices.enrolment import Vectors
 from sts_eval.judges.base import Interval
 from sts_eval.target import Samples
+from sts_eval.units import SAMPLE_RATE_HZ
 
 MOST_PIECES: Final = 12
 MOST_WINDOWS: Final = 60
@@ -98,7 +99,12 @@ def examine(
             ),
             "likenesses": ()
             if encoder is None
-            else compare(encoder, config.enrolled, embed_speech(encoder, sound.samples, spans)),
+            else compare(
+                encoder,
+                config.enrolled,
+                *embed_speech(encoder, sound.samples, spans),
+                apart=condition.tells_apart(quality),
+            ),
         }
     )
 
@@ -163,28 +169,46 @@ def misled(ratio: Ratio, calibration: Calibration) -> Misled | None:
     return Misled(of=of, n=shares[of][1], share=shares[of][0], at_least=10.0 if decisive else 2.0)
 
 
-def embed_speech(encoder: Part, samples: Samples, spans: list[Interval]) -> Vectors | None:
-    """Embeddings float32 [P, D] of the pieces of the speech; None where there are none."""
-    vectors = []
-    for piece in pieces(samples, spans, encoder.seconds, MOST_PIECES):
+def embed_speech(
+    encoder: Part, samples: Samples, spans: list[Interval], *, use_up: bool = True
+) -> tuple[Vectors | None, float]:
+    """Embeddings float32 [P, D] of the pieces of the speech and the seconds of speech in them.
+
+    None where there are none. use_up: leave nothing of the speech over, where the scale of the
+    encoder allows pieces of any length.
+    """
+    vectors, heard = [], 0
+    use_up = use_up and encoder.quality is not None
+    for piece in pieces(samples, spans, encoder.seconds, MOST_PIECES, use_up=use_up):
         try:
             vectors.append(encoder.part.embed(piece))
         except AuditError:  # too little of a piece is speech for the encoder: the others count
             continue
-    return np.stack(vectors) if vectors else None
+        heard += len(piece)
+    return (np.stack(vectors) if vectors else None), heard / SAMPLE_RATE_HZ
 
 
 def compare(
-    encoder: Part, enrolled: Mapping[str, Vectors], heard: Vectors | None
+    encoder: Part,
+    enrolled: Mapping[str, Vectors],
+    heard: Vectors | None,
+    heard_s: float,
+    *,
+    apart: bool,
 ) -> tuple[Likeness, ...]:
-    """Likeness of pieces heard [P, D] to everybody in `enrolled` [N, D]: their mean cosine."""
+    """Likeness of pieces heard [P, D], `heard_s` in all, to everybody in `enrolled` [N, D].
+
+    apart: whether a low one may speak for somebody else (`condition.tells_apart`).
+    """
     if heard is None:
         return ()
     found = []
     for subject, voice in enrolled.items():
-        scores = (heard @ voice.T).astype(np.float64)  # [P, N]
+        scores = encoder.pair_scores(heard, voice, heard_s)  # [P, N]
         score = round(float(scores.mean()), 5)
-        found.append(Likeness(subject=subject, score=score, ratio=encoder.ratio(scores)))
+        ratio = encoder.ratio(scores)
+        ratio = ratio if apart else ratio.not_below_one()
+        found.append(Likeness(subject=subject, score=score, ratio=ratio))
     return tuple(sorted(found, key=lambda each: -each.score))
 
 

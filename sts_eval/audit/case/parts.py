@@ -10,6 +10,10 @@ length it was made with: the score of a recording is the mean over its pieces, a
 percentile bootstrap over them (`mean_ratio`). So the interval says how far the answer depends on
 which stretch of this recording was heard; what the calibration itself can support is said by its
 limits, beyond which no ratio goes.
+
+An encoder whose scale holds for any length (`SpeakerScale`, schema 2) is read otherwise: the pieces
+use up all of the speech, and the score of two recordings is the cosine of their mean vectors,
+corrected for length and consistency (`encoders.Quality`).
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from numpy.typing import NDArray
 from sts_eval.audit import AuditError
 from sts_eval.audit.calibration import Calibration
 from sts_eval.audit.case.ratio import Ratio
+from sts_eval.audit.encoders import Quality, Vector, own_cosine
 from sts_eval.judges.base import Interval
 from sts_eval.registry import RegistryError, load_attribute
 from sts_eval.target import Samples
@@ -38,13 +43,18 @@ _OWN = "python:"
 
 @dataclass(frozen=True)
 class Part:
-    """A loaded detector or encoder. seconds: the length of speech it is calibrated for."""
+    """A loaded detector or encoder.
+
+    seconds: the length of the pieces of speech it hears; quality: of an encoder whose scale holds
+    for any length, None where it holds for `seconds` alone.
+    """
 
     part: Any
     label: str
     calibration: Calibration
     seconds: float
     languages: tuple[str, ...]
+    quality: Quality | None = None
 
     @property
     def reach(self) -> tuple[float, float]:
@@ -58,6 +68,21 @@ class Part:
         scores: [pieces], or [pieces of one recording, pieces of the other]. Raises AuditError.
         """
         return mean_ratio(scores, self.calibration, self.label)
+
+    def pair_scores(self, heard: Vector, enrolled: Vector, heard_s: float) -> FloatArray:
+        """[P, N] scores of the pieces of two recordings; their mean is the score of the two.
+
+        heard [P, D], enrolled [N, D]: unit vectors of pieces, those enrolled of `seconds` each;
+        heard_s: seconds of speech in the pieces heard. The norms of the mean vectors are those of
+        all pieces: a bootstrap over the scores is of the cosine, and does not shorten the speech.
+        """
+        cosines = (heard @ enrolled.T).astype(np.float64)
+        if self.quality is None:
+            return cosines
+        lengths = [float(np.linalg.norm(side.mean(axis=0))) for side in (heard, enrolled)]
+        enrolled_s = len(enrolled) * self.seconds
+        added = self.quality.correction(heard_s, enrolled_s, own_cosine(enrolled))
+        return cosines / (lengths[0] * lengths[1]) + added
 
 
 def load_detector(name: str) -> Part:
@@ -91,7 +116,8 @@ def _wrap(part: Any, name: str, shipped: str) -> Part:
     seconds = float(getattr(source, "seconds", 0.0) or getattr(part, "seconds", DEFAULT_SECONDS))
     calibration = source if isinstance(source, Calibration) else source.calibration
     languages = tuple(getattr(part, "languages", ()))
-    return Part(part, f"{part.name} {part.version}", calibration, seconds, languages)
+    quality = getattr(source, "quality", None)
+    return Part(part, f"{part.name} {part.version}", calibration, seconds, languages, quality)
 
 
 def mean_ratio(scores: FloatArray, calibration: Calibration, label: str = "the part") -> Ratio:
@@ -110,10 +136,18 @@ def mean_ratio(scores: FloatArray, calibration: Calibration, label: str = "the p
     return Ratio(value=round(value, 3), lo=round(lo, 3), hi=round(hi, 3))
 
 
-def pieces(samples: Samples, spans: Sequence[Interval], seconds: float, most: int) -> list[Samples]:
+def pieces(
+    samples: Samples,
+    spans: Sequence[Interval],
+    seconds: float,
+    most: int,
+    *,
+    use_up: bool = False,
+) -> list[Samples]:
     """The speech alone, cut to pieces of `seconds`, at most `most`, spread over the recording.
 
-    A recording with less speech than one piece gives one shorter piece; one without gives none.
+    use_up: pieces of equal length, at least `seconds`, with nothing left over. A recording with
+    less speech than one piece gives one shorter piece; one without gives none.
     """
     parts = [
         samples[round(begin * SAMPLE_RATE_HZ) : round(end * SAMPLE_RATE_HZ)] for begin, end in spans
@@ -123,6 +157,8 @@ def pieces(samples: Samples, spans: Sequence[Interval], seconds: float, most: in
     count = len(speech) // size
     if count == 0:
         return [speech] if len(speech) else []
+    if use_up:
+        size = len(speech) // count
     chosen = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
     return [speech[k * size : (k + 1) * size] for k in chosen]
 

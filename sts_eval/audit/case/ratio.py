@@ -48,6 +48,10 @@ class Ratio(BaseModel):
         """The same evidence for the opposite proposition."""
         return Ratio(value=-self.value, lo=-self.hi, hi=-self.lo)
 
+    def not_below_one(self) -> Ratio:
+        """What is left where evidence for the second proposition does not count."""
+        return Ratio(value=max(0.0, self.value), lo=max(0.0, self.lo), hi=max(0.0, self.hi))
+
     def decisive(self, least: float = DECISIVE_LOG10) -> bool:
         """Whether it supports its first proposition: value at least `least`, interval above 0."""
         return self.value >= least and self.lo > 0

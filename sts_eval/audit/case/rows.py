@@ -6,7 +6,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from sts_eval.audit.case.case import Case
-from sts_eval.audit.case.condition import Condition, outside
+from sts_eval.audit.case.condition import (
+    APART_BAND_HZ,
+    APART_SNR_DB,
+    Condition,
+    outside,
+    tells_apart,
+)
 from sts_eval.audit.case.inventory import InventoryEntry
 from sts_eval.audit.case.records import Examination, Level, Verdict
 from sts_eval.audit.case.verdicts import judge
@@ -97,10 +103,13 @@ def exit_code(rows: list[Row]) -> int:
 
 
 def _outside(found: Examination, case: Case, language: str) -> list[str]:
+    return outside(_condition(found), case.settings.limits, language)
+
+
+def _condition(found: Examination) -> Condition:
     assert found.sound is not None
     sound = found.sound
-    quality = Condition(sound.speech_s, sound.snr_db, sound.band_hz, sound.clipped_share)
-    return outside(quality, case.settings.limits, language)
+    return Condition(sound.speech_s, sound.snr_db, sound.band_hz, sound.clipped_share)
 
 
 def _caveats(entry: InventoryEntry, found: Examination, language: str) -> list[str]:
@@ -109,6 +118,11 @@ def _caveats(entry: InventoryEntry, found: Examination, language: str) -> list[s
         caveats.append("the language was not declared: the ratios hold for the validated ones")
     if found.sound is not None and found.sound.snr_db is None:
         caveats.append("the SNR could not be measured (too little besides speech)")
+    if found.likenesses and not tells_apart(_condition(found)):
+        caveats.append(
+            f"band below {APART_BAND_HZ / 1000:g} kHz or SNR below {APART_SNR_DB:g} dB: "
+            "a low likeness was not read as somebody else's voice"
+        )
     if entry.promises_no_recording and found.sound is not None:
         caveats.append(f"its name hides that it holds {found.sound.container} audio")
     return caveats

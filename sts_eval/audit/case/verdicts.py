@@ -10,8 +10,12 @@ Origin (synthetic or natural), by each detector's ratio:
 
 Likeness, among everybody enrolled (an open set):
     resembles            log10 LR of the best one at least `least_likeness`, its interval above 0
-    none of the enrolled even the best one is decisively somebody else
+    none of the enrolled the ratio of "one of them" to "none of them" is decisively small, and
+                         nobody has even weak support
     undecided, not assessed
+With everybody enrolled equally likely, the ratio of "one of them" is the mean of their ratios
+(`one_of`), because the likelihood of a composite proposition is the mean of those of its parts. So
+one among twenty whose ratio is 1 : 3 does not keep the others' 1 : 30 from speaking.
 A search among N people finds N times as many coincidences as one comparison, so `least_likeness` is
 10 or N to one, whichever is more. Others whose score is within a factor of ten of the best one's
 ratio are named along with it, and must have consented as well.
@@ -121,6 +125,16 @@ def least_likeness(people: int) -> float:
     return max(DECISIVE_LOG10, math.log10(max(1, people)))
 
 
+def one_of(ratios: Sequence[Ratio]) -> Ratio:
+    """The ratio of "one of these" against "none of these", each equally likely beforehand.
+
+    The ends of its interval are those of all of them at once, which is wider than 95 %.
+    """
+    ends = [[getattr(each, end) for each in ratios] for end in ("lo", "value", "hi")]
+    lo, value, hi = (round(math.log10(sum(10.0**x for x in side) / len(side)), 3) for side in ends)
+    return Ratio(value=value, lo=lo, hi=hi)
+
+
 def likeness_of(likenesses: Sequence[Likeness], margin: float) -> tuple[str, tuple[str, ...]]:
     """(state, subjects it resembles, or may resemble where that is undecided).
 
@@ -138,8 +152,10 @@ def likeness_of(likenesses: Sequence[Likeness], margin: float) -> tuple[str, tup
         ]
         named.sort(key=lambda each: -each.score)
         return RESEMBLES, tuple(each.subject for each in named)
-    open_ones = tuple(each.subject for each in likenesses if not (-each.ratio).decisive())
-    return (UNDECIDED, open_ones) if open_ones else (NOBODY, ())
+    supported = any(each.ratio.value >= WEAK_LOG10 for each in likenesses)
+    if (-one_of([each.ratio for each in likenesses])).decisive() and not supported:
+        return NOBODY, ()
+    return UNDECIDED, tuple(each.subject for each in likenesses if not (-each.ratio).decisive())
 
 
 def judge(

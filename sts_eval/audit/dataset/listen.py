@@ -147,8 +147,9 @@ def _hear_file(job: Job, config: ListenConfig, encoder: Part | None) -> Heard:
     outside = tuple(condition.outside(quality, config.limits))
     likenesses: tuple[Likeness, ...] = ()
     if encoder is not None and config.references and not outside:
-        vectors = embed_speech(encoder, sound.samples, spans)
-        likenesses = compare(encoder, config.references, vectors)
+        vectors, heard_s = embed_speech(encoder, sound.samples, spans)
+        apart = condition.tells_apart(quality)
+        likenesses = compare(encoder, config.references, vectors, heard_s, apart=apart)
     return heard.model_copy(
         update={"speech_s": quality.speech_s, "outside": outside, "likenesses": likenesses}
     )
@@ -159,7 +160,7 @@ def _hear_voice(job: Job, config: ListenConfig, encoder: Part) -> tuple[Heard, V
     # Spread over what there is: neighbours often come from one session.
     chosen = np.unique(np.linspace(0, len(job.paths) - 1, min(MOST_FILES, len(job.paths))).round())
     parts: list[Samples] = []
-    files = 0
+    files, apart = 0, True
     for number in chosen.astype(int):
         if sum(map(len, parts)) >= enough:
             break
@@ -167,9 +168,11 @@ def _hear_voice(job: Job, config: ListenConfig, encoder: Part) -> tuple[Heard, V
             sound = read_sound(job.paths[number], config.max_seconds)
         except UnusableFile:
             continue  # it has its own row
-        if spoken := _usable_speech(sound, config.limits):
+        spoken, quality = _usable_speech(sound, config.limits)
+        if spoken:
             parts += spoken
             files += 1
+            apart = apart and condition.tells_apart(quality)
     speech = np.concatenate(parts)[:enough] if parts else np.zeros(0, np.float32)
     speech_s = len(speech) / SAMPLE_RATE_HZ
     heard = Heard(
@@ -179,17 +182,23 @@ def _hear_voice(job: Job, config: ListenConfig, encoder: Part) -> tuple[Heard, V
         least = config.limits.min_speech_s
         reason = f"{speech_s:.1f} s of usable speech, fewer than {least:g} s"
         return heard.model_copy(update={"outside": (reason,)}), None
-    vectors = embed_speech(encoder, speech, [(0.0, speech_s)])
-    return heard.model_copy(
-        update={"likenesses": compare(encoder, config.references, vectors)}
-    ), vectors
+    # Vectors of a voice may become a reference: each is of `encoder.seconds`.
+    vectors, heard_s = embed_speech(encoder, speech, [(0.0, speech_s)], use_up=False)
+    likenesses = compare(encoder, config.references, vectors, heard_s, apart=apart)
+    return heard.model_copy(update={"likenesses": likenesses}), vectors
 
 
-def _usable_speech(sound: Sound, limits: condition.Limits) -> list[Samples]:
-    """The stretches of speech of a recording within the conditions; its length does not matter."""
+def _usable_speech(
+    sound: Sound, limits: condition.Limits
+) -> tuple[list[Samples], condition.Condition]:
+    """The stretches of speech of a recording, none outside the conditions, and its condition.
+
+    Its length does not matter.
+    """
     spans = condition.speech_spans(sound.samples)
     quality = condition.measure(sound.samples, spans, sound.clipped_share)
     if condition.outside(quality, limits.model_copy(update={"min_speech_s": 0.0})):
-        return []
+        return [], quality
     rate = SAMPLE_RATE_HZ
-    return [sound.samples[round(begin * rate) : round(end * rate)] for begin, end in spans]
+    cut = [sound.samples[round(begin * rate) : round(end * rate)] for begin, end in spans]
+    return cut, quality

@@ -219,9 +219,12 @@ def _one_speaker(vectors: Sequence[Vectors], encoder: Part) -> Vectors:
     in ten of them means that somebody else is in the recordings. Raises EnrolmentError.
     """
     together = np.concatenate(vectors)  # [N, D]
-    scores = together @ together.T
-    np.fill_diagonal(scores, np.nan)
-    each = encoder.calibration.log10_lr(np.nanmean(scores, axis=1))
+    cosines = together @ together.T
+    np.fill_diagonal(cosines, np.nan)
+    # One piece with one: the mean vector of two people would be near to both.
+    quality, seconds = encoder.quality, encoder.seconds
+    lost = quality.correction(seconds, seconds) if quality else 0.0
+    each = encoder.calibration.log10_lr(np.nanmean(cosines, axis=1) + lost)
     strange = np.flatnonzero(each < 0)
     if len(strange) > MAX_STRANGE_SHARE * len(each):
         names = np.repeat(np.arange(len(vectors)), [len(part) for part in vectors])

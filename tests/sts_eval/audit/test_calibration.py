@@ -15,6 +15,7 @@ from sts_eval.audit.calibration import (
     hold_for_families,
     limits,
     load,
+    regress,
     save,
 )
 from sts_eval.audit.likelihood import cllr
@@ -30,6 +31,18 @@ def test_equal_normals_give_the_linear_ratio() -> None:
     found = fit(*normals(20_000))
     assert found.slope == pytest.approx(2 / 3, rel=0.03)
     assert found.offset == pytest.approx(-10 / 3, rel=0.03)
+
+
+def test_regression_on_two_features_finds_both_slopes() -> None:
+    """N(+-m, 1) in two independent features: ln LR = 2 m1 x1 + 2 m2 x2 (equal variances)."""
+    rng = np.random.default_rng(3)
+    middle = np.array([1.0, -0.5])
+    bona, spoof = rng.normal(middle, 1, (30_000, 2)), rng.normal(-middle, 1, (30_000, 2))
+    slopes, offset = regress(bona + 4, spoof + 4)
+    assert slopes == pytest.approx(2 * middle, rel=0.04)
+    assert offset == pytest.approx(-4 * slopes.sum(), abs=0.05)
+    still = regress(np.ones((5, 2)), np.ones((5, 2)))
+    assert still[0].tolist() == [0, 0]
 
 
 def test_the_prior_moves_nothing_but_the_weights() -> None:

@@ -1,5 +1,6 @@
 """The speaker encoders: what they accept, what their vectors have in common, what is shipped."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from sts_eval.audit import dvectors
 from sts_eval.audit.encoders import (
     ENCODERS,
     EncoderError,
+    Quality,
+    SpeakerScale,
     load_encoder,
     mean_voice,
+    own_cosine,
     similarity,
     speaker_scale,
     without_silence,
@@ -128,6 +132,52 @@ def test_scale_of_another_version_is_refused(tmp_path):
     with pytest.raises(EncoderError, match="not a speaker scale"):
         speaker_scale("ge2e", tmp_path / "torn.json")
     assert speaker_scale("python:somewhere:factory") is None
+
+
+def test_a_scale_of_schema_1_still_loads_and_a_mixed_one_does_not(tmp_path):
+    shipped = speaker_scale("ge2e")
+    assert shipped is not None
+    assert shipped.quality is not None
+    old = shipped.model_dump(mode="json", by_alias=True)
+    old["schema"] = "sts-eval/speaker-scale/1"
+    del old["quality"]
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps(old))
+    loaded = speaker_scale("ge2e", file)
+    assert loaded is not None
+    assert loaded.quality is None
+    # without a quality the calibration is read as it is
+    assert loaded.log10_lr([0.8]) == pytest.approx(loaded.calibration.log10_lr([0.8]))
+    assert shipped.log10_lr([0.8]) == pytest.approx(
+        shipped.calibration.log10_lr([0.8 + shipped.quality.attenuation * 2 / 3])
+    )
+    named = load_encoder(f"scale:{file}")
+    assert named.name == "ge2e"
+    assert speaker_scale(f"scale:{file}") == loaded
+    with pytest.raises(ValueError, match="belongs to schema 2"):
+        SpeakerScale.model_validate({**old, "schema": "sts-eval/speaker-scale/2"})
+    with pytest.raises(EncoderError, match="not a speaker scale"):
+        speaker_scale(f"scale:{tmp_path / 'none.json'}")
+    other = tmp_path / "mine.json"
+    other.write_text(json.dumps({**old, "encoder": "mine"}))
+    with pytest.raises(EncoderError, match="'mine', which is not shipped"):
+        load_encoder(f"scale:{other}")
+
+
+def test_what_a_cosine_owes_to_the_recordings():
+    quality = Quality(attenuation=0.3, consistency=0.5, usual=0.8)
+    assert quality.correction(3, 15) == pytest.approx(0.3 * (1 / 3 + 1 / 15))
+    assert quality.correction(3, 15, own=0.9) == pytest.approx(0.12 - 0.05)
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        Quality(attenuation=-0.1, consistency=0.5, usual=0.8)
+
+
+def test_own_cosine_is_the_mean_over_different_pieces(rng):
+    pieces = rng.normal(0.3, 1, (5, 8))
+    pieces /= np.linalg.norm(pieces, axis=1, keepdims=True)
+    table = pieces @ pieces.T
+    assert own_cosine(pieces) == pytest.approx(table[~np.eye(5, dtype=bool)].mean())
+    assert own_cosine(pieces[:1]) is None
 
 
 def test_unknown_names():

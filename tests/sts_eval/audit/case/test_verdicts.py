@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from sts_eval.audit.calibration import Misleading, fit
-from sts_eval.audit.case.examine import misled
-from sts_eval.audit.case.parts import DRAWS, mean_ratio
+from sts_eval.audit.case.condition import Condition, tells_apart
+from sts_eval.audit.case.examine import compare, misled
+from sts_eval.audit.case.parts import DRAWS, Part, mean_ratio, pieces
 from sts_eval.audit.case.ratio import Ratio, reach_words, verbal
 from sts_eval.audit.case.records import (
     DetectorFinding,
@@ -30,8 +31,10 @@ from sts_eval.audit.case.verdicts import (
     least_likeness,
     level_of,
     likeness_of,
+    one_of,
     origin_of,
 )
+from sts_eval.audit.encoders import Quality
 from sts_eval.audit.voices.consent import ConsentAnswer, ConsentStatus
 
 F, I, C = Level.FINDING, Level.INCONCLUSIVE, Level.CLEAR  # noqa: E741
@@ -127,6 +130,7 @@ def likeness(subject: str, score: float, value: float) -> Likeness:
         ([likeness("a", 0.7, 0.5)], "undecided", ("a",)),
         ([likeness("a", 0.6, -0.5), likeness("b", 0.3, -1.5)], "undecided", ("a",)),
         ([likeness("a", 0.4, -1.0), likeness("b", 0.3, -1.5)], "none of the enrolled", ()),
+        ([likeness("a", 0.4, -1.0)], "none of the enrolled", ()),
     ],
 )
 def test_likeness(likenesses: list[Likeness], state: str, subjects: tuple[str, ...]) -> None:
@@ -138,6 +142,28 @@ def test_a_search_among_more_people_needs_a_higher_ratio() -> None:
     assert least_likeness(100) == pytest.approx(2.0)
     crowd = [likeness("a", 0.9, 1.5)] + [likeness(f"x{k}", 0.1, -1.5) for k in range(99)]
     assert likeness_of(crowd, margin=0.05)[0] == "undecided"
+
+
+def test_one_of_several_is_the_mean_of_their_ratios() -> None:
+    assert one_of([ratio(1.0)]) == ratio(1.0)
+    both = one_of([Ratio(value=1, lo=0, hi=2), Ratio(value=-9, lo=-9, hi=-9)])
+    assert (both.value, both.lo, both.hi) == pytest.approx((0.699, -0.301, 1.699))
+
+
+def test_one_open_ratio_among_many_does_not_keep_the_others_from_speaking() -> None:
+    crowd = [likeness(f"x{k}", 0.1, -1.5) for k in range(19)]  # mean of 20: 0.030 + a twentieth
+    assert likeness_of([likeness("a", 0.6, 0.1), *crowd], margin=0.05) == (
+        "none of the enrolled",
+        (),
+    )
+    # 1.5 to one for somebody in a smaller register is not outweighed by the others
+    assert likeness_of([likeness("a", 0.6, 0.17), *crowd[:9]], margin=0.05)[0] == "undecided"
+    # two to one is where support begins: never "none", however many others there are
+    supported = [likeness("a", 0.6, 0.31), *(likeness(f"x{k}", 0.1, -3.0) for k in range(99))]
+    assert likeness_of(supported, margin=0.05) == ("undecided", ("a",))
+    # an interval that reaches above one for the whole leaves it open
+    wide = Likeness(subject="a", score=0.6, ratio=Ratio(value=-0.1, lo=-1, hi=1.4))
+    assert likeness_of([wide, *crowd], margin=0.05) == ("undecided", ("a",))
 
 
 def examined(
@@ -319,6 +345,62 @@ def test_the_interval_draws_the_pieces_of_both_recordings(rng: np.random.Generat
     assert (found.lo, found.value, found.hi) == pytest.approx(ends.tolist(), abs=6e-4)
     alone = mean_ratio(scores[:1, 0], known)
     assert alone.lo == alone.value == alone.hi  # one piece says nothing about others
+
+
+def test_the_score_of_two_recordings_is_the_cosine_of_their_mean_vectors(
+    rng: np.random.Generator,
+) -> None:
+    known = fit(rng.normal(1, 0.5, 200), rng.normal(-1, 0.5, 200))
+    heard, enrolled = (rng.normal(0.4, 1, (n, 6)).astype(np.float32) for n in (3, 4))
+    heard, enrolled = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (heard, enrolled))
+    plain = Part(None, "e 1", known, 3.0, ())
+    assert plain.pair_scores(heard, enrolled, 9.0) == pytest.approx(heard @ enrolled.T)
+    quality = Quality(attenuation=0.3, consistency=0.5, usual=0.8)
+    aware = Part(None, "e 1", known, 3.0, (), quality)
+    means = heard.mean(axis=0), enrolled.mean(axis=0)
+    cosine = means[0] @ means[1] / np.linalg.norm(means[0]) / np.linalg.norm(means[1])
+    own = (enrolled @ enrolled.T)[~np.eye(4, dtype=bool)].mean()
+    expected = cosine + 0.3 * (1 / 10.5 + 1 / 12) + 0.5 * (0.8 - own)
+    assert aware.pair_scores(heard, enrolled, 10.5).mean() == pytest.approx(expected, abs=1e-6)
+    alone = aware.pair_scores(heard[:1], enrolled[:1], 3.0)  # one piece: of usual consistency
+    assert alone.mean() == pytest.approx(heard[0] @ enrolled[0] + 0.3 * 2 / 3, abs=1e-6)
+
+
+def test_through_another_channel_a_low_likeness_says_nothing(rng: np.random.Generator) -> None:
+    known = fit(rng.normal(0.9, 0.05, 200), rng.normal(0.3, 0.1, 200))
+    encoder = Part(None, "e 1", known, 3.0, ())
+    enrolled = {
+        "like": np.array([[1, 0], [1, 0]], np.float32),
+        "unlike": np.array([[0, 1], [0, 1]], np.float32),
+    }
+    heard = np.array([[1, 0]], np.float32)
+    for apart in (True, False):
+        like, unlike = compare(encoder, enrolled, heard, 3.0, apart=apart)
+        assert (like.subject, like.ratio.value > 1) == ("like", True)
+        assert (unlike.ratio.value < -1) is apart
+        assert (unlike.ratio == Ratio(value=0, lo=0, hi=0)) is not apart
+        assert likeness_of([unlike], margin=0.05)[0] == (
+            "none of the enrolled" if apart else "undecided"
+        )
+    assert tells_apart(Condition(5.0, 35.0, 7_000.0, 0.0))
+    assert tells_apart(Condition(5.0, None, None, 0.0))  # not measured: not held against it
+    assert not tells_apart(Condition(5.0, 35.0, 3_600.0, 0.0))
+    assert not tells_apart(Condition(5.0, 20.0, 7_000.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lengths"),
+    [(2.0, [2.0]), (3.0, [3.0]), (5.6, [5.6]), (7.0, [3.5, 3.5]), (100.0, [100 / 33] * 4)],
+)
+def test_pieces_use_up_the_speech(seconds: float, lengths: list[float]) -> None:
+    speech = np.arange(round(seconds * 24_000), dtype=np.float32)
+    made = pieces(speech, [(0.0, seconds)], 3.0, 4, use_up=True)
+    assert [len(each) / 24_000 for each in made] == pytest.approx(lengths, abs=1e-4)
+    assert made[0][0] == 0
+    left = len(speech) - 1 - made[-1][-1]
+    assert left < 33  # no more than the division leaves
+    plain = pieces(speech, [(0.0, seconds)], 3.0, 4)
+    assert {len(each) for each in plain} == {min(72_000, len(speech))}
 
 
 def test_what_a_detector_can_decide_is_said() -> None:
