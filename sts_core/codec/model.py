@@ -24,6 +24,7 @@ from sts_core.codec.base import AudioError, check_audio, check_codes
 from sts_core.codec.config import CodecConfig
 from sts_core.codec.contour import NEUTRAL_OCTAVE, ContourCodebook
 from sts_core.codec.network import Decoder, DecoderState, Encoder, Latents
+from sts_core.nn.layers import Pointwise
 from sts_core.nn.quantise import Codebook, ResidualQuantiser
 from sts_core.streaming import State
 from sts_core.units import FRAME_SAMPLES, HOPS_PER_FRAME, SAMPLE_RATE_HZ
@@ -117,6 +118,23 @@ class ReferenceCodec(nn.Module):
         by_frame = codes.transpose(1, 2)  # [B, n, K]
         audio, state = self.decoder.step(self.latents(by_frame), state)
         return audio[:, None], state
+
+    @torch.no_grad()
+    def change_acoustic_basis(self, matrix: Tensor) -> None:
+        """Express the acoustic latent x [D] as x @ matrix [D, D] from now on, entries included.
+
+        The same codes sound the same; which of two entries is nearer to a latent changes, and with
+        it what the codebooks spend their bits on.
+        """
+        exact = matrix.double()
+        last = cast(nn.Linear, cast(Pointwise, self.encoder.acoustic.layers[-1]).module)
+        last.weight.copy_(exact.t() @ last.weight.double())
+        last.bias.copy_(last.bias.double() @ exact)
+        heard = self.decoder.acoustic_in.weight  # [dim, D]
+        heard.copy_(torch.linalg.solve(exact, heard.double().t()).t())
+        for book in self.acoustic_quantiser.codebooks:
+            entries = cast(Codebook, book)
+            entries.set_entries((entries.entries.double() @ exact).float(), 1.0)
 
     def latents(self, codes: Tensor) -> Latents:
         """What the decoder needs, from codes by frame int64 [B, T, 1..8]."""

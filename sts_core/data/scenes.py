@@ -279,7 +279,7 @@ class Scenes:
         while at_s < end_s - 0.5:
             # mostly questions: that they are soft must be the only reason not to answer
             other = self._request(rng, OVERHEARD)
-            level_db = rng.uniform(-32, -15)  # of -23 dBFS: see `shards.in_the_room`
+            level_db = rng.uniform(-26, -15)  # of -23 dBFS: see `shards.in_the_room`
             at_s = self._ask(draft, other, at_s, rng, gain_db=level_db, heard=False)
             at_s += rng.uniform(0.1, 1.0)
         if rng.random() < 0.35:

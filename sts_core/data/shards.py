@@ -48,7 +48,7 @@ def in_the_room(dialogue: Dialogue, babble: Audio, rng: np.random.Generator) -> 
 
     Echo of the agent (1 in 4, 18 to 40 dB down, 20 to 200 ms late), room (1 in 5), noise or babble
     5 to 40 dB below speech (2 in 3), band limits (1 in 5), gain -9 to +5 dB: the user is never
-    softer than -32 dBFS. Where somebody is overheard it is -12 to 0 dB, so they are below -38: one
+    softer than -32 dBFS. Where somebody is overheard it is -9 to 0 dB, so they are below -38: one
     level must not ask for an answer in one conversation and for none in another.
 
     Args:
@@ -67,7 +67,7 @@ def in_the_room(dialogue: Dialogue, babble: Audio, rng: np.random.Generator) -> 
         audio = audio + _mixed(speech, noise, rng.uniform(5, 40)) - speech
     if rng.random() < 0.2:
         audio = _band_limited(audio, rng)
-    quietest_db, loudest_db = (-12, 0) if dialogue.kind == "background" else (-9, 5)
+    quietest_db, loudest_db = (-9, 0) if dialogue.kind == "background" else (-9, 5)
     return np.clip(audio * np.float32(10 ** (rng.uniform(quietest_db, loudest_db) / 20)), -1, 1)
 
 

@@ -12,7 +12,7 @@ Moshi's names the residual codes one by one as well. Here that failed: an hour o
 shows each of 6 x 2048 codes a few times, so that after 2,600 steps the code of codebook 2 was right
 in 8 frames of 100 (the semantic one: in 64), and half of the words were lost with it. The latent is
 one regression for all of them, in which near misses count as near; distances are those that are
-heard (`sts_core.lm.hearing`). The codes' probabilities follow from it: with the latent x, its
+heard (`sts_core.codec.hearing`). The codes' probabilities follow from it: with the latent x, its
 error's spread s, and what is left over, r_k = x - e_2 - .. - e_(k-1),
 
     p(code c of codebook k) ~ exp(-|r_k - e_kc|^2 / 2 s^2)
@@ -52,7 +52,7 @@ class CodeTables(nn.Module):
 
         Codes that sound alike then look alike from the first step on. The named ones are brought to
         unit variance, D <= code_dim; the acoustic ones, D = latent_dim, stay as they are told by
-        `heard` [D, D] (`sts_core.lm.hearing`).
+        `heard` [D, D] (`sts_core.codec.hearing`).
         """
         for table, own in zip(self.tables, vectors[:NAMED], strict=True):
             centred = own - own.mean(dim=0)

@@ -21,8 +21,6 @@ from sts_core.codec.model import ReferenceCodec
 from sts_core.semantic.student import Student
 from sts_core.streaming import State
 
-ACOUSTIC_SCALE = 1 / 13  # brings all parts to about unit variance (measured on the corpus)
-
 
 class EarState(NamedTuple):
     """State of codec encoder and student."""
@@ -57,6 +55,5 @@ class Ear(nn.Module):
         student, student_state = self.student.step(audio, state.student)  # [B, n, 320]
         latents = self.codec.latents(codes.transpose(1, 2))
         pitch = latents.octaves - NEUTRAL_OCTAVE  # [B, n, 8]
-        acoustic = latents.acoustic * ACOUSTIC_SCALE
-        heard = torch.cat([latents.semantic, acoustic, pitch, student], dim=-1)
+        heard = torch.cat([latents.semantic, latents.acoustic, pitch, student], dim=-1)
         return heard, EarState(codec_state, student_state)

@@ -170,7 +170,8 @@ def kmeans(x: Tensor, size: int, iterations: int) -> Tensor:
         raise ValueError(f"k-means needs at least {size} points, got {len(x)}")
     centres = x[torch.randperm(len(x), device=x.device)[:size]].clone()
     for _ in range(iterations):
-        index = (x @ centres.t() - 0.5 * centres.square().sum(dim=1)).argmax(dim=1)
+        half = 0.5 * centres.square().sum(dim=1)
+        index = torch.cat([(part @ centres.t() - half).argmax(dim=1) for part in x.split(4096)])
         count = torch.zeros(size, device=x.device).index_add_(0, index, torch.ones_like(x[:, 0]))
         total = torch.zeros_like(centres).index_add_(0, index, x)
         empty = torch.nonzero(count == 0).flatten()

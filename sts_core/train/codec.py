@@ -175,6 +175,8 @@ def train(config: CodecTraining, *, resume: bool = False) -> Path:
             run.trained.deviation.copy_(deviation)
         if config.start_from is not None:
             run.start_from(Path(config.start_from))
+            if config.requantise:
+                run.requantise()
     spectral = SpectralLoss().to(run.device)
     last_save, since, seen = time.monotonic(), time.monotonic(), 0
     sums: dict[str, float] = defaultdict(float)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from sts_core.checkpoint import WeightsError, load_checkpoint, save_checkpoint, save_weights
 from sts_core.codec.config import CodecConfig
 from sts_core.codec.files import WEIGHTS_KIND, load_codec
+from sts_core.codec.hearing import hearing
 from sts_core.codec.model import ReferenceCodec
 from sts_core.data.augment import AugmentConfig
 from sts_core.data.cache import SpeechCache
@@ -31,6 +32,8 @@ from sts_core.train.discriminators import (
 from sts_core.train.losses import SpectralLoss
 from sts_core.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
 
+HEARING_BATCHES = 6  # that tell how much of a latent is heard
+
 
 @dataclass(frozen=True)
 class CodecTraining:
@@ -39,7 +42,8 @@ class CodecTraining:
     cache: str = "cache/train"
     run: str = "runs/codec"
     start_from: str | None = None  # weights of an equal codec to train on; codebooks are kept
-    decoder_only: bool = False  # with start_from: tokens stay what they are, so that models do
+    requantise: bool = False  # with start_from: fit the acoustic codebooks anew, as it is heard
+    decoder_only: bool = False  # with start_from: tokens stay what they are from there on
     heldout: str | None = None  # a corpus folder of unheard voices, for evaluation only
     heldout_splits: tuple[str, ...] = ("heldout",)
     seed: int = 3
@@ -81,8 +85,8 @@ class CodecTraining:
     shares: Shares = field(default_factory=Shares)
 
     def __post_init__(self) -> None:
-        if self.decoder_only and self.start_from is None:
-            raise ValueError("decoder_only needs start_from: the codec whose tokens are kept")
+        if self.start_from is None and (self.decoder_only or self.requantise):
+            raise ValueError("decoder_only and requantise need start_from: a codec to go on from")
 
 
 class Trained(nn.Module):
@@ -191,6 +195,25 @@ class Run:
         for book in codebooks_of(self.trained.codec).values():
             book.set_entries(book.entries.clone(), fair)
         self.average = Average(self.trained.codec)
+
+    def requantise(self) -> None:
+        """Fit the acoustic codebooks anew, to latents in distances that are heard.
+
+        The latent's loudest directions are hardly heard, and took most of the bits.
+        """
+        codec, frames, codes = self.trained.codec, [], []
+        for number in range(self.config.kmeans_batches):
+            batch = self.sampler.batch(-1 - number & 0x7FFFFFFF)  # steps training never reaches
+            audio = batch.audio.to(self.device)
+            if number < HEARING_BATCHES:
+                codes.append(codec.encode(audio[:, None]).transpose(1, 2))
+            with torch.no_grad():
+                frames.append(codec.encoder(audio[..., None]).acoustic.flatten(0, 1))
+        heard = hearing(codec, torch.cat(codes))
+        codec.change_acoustic_basis(heard)
+        per_batch = self.config.rows * self.config.crop_frames
+        codec.acoustic_quantiser.initialise(torch.cat(frames) @ heard, per_batch=per_batch)
+        self.average = Average(codec)
 
     def export(self) -> ReferenceCodec:
         """The averaged codec, also written to codec.safetensors."""

@@ -40,9 +40,9 @@ from torch.nn import functional as F
 
 from sts_core.checkpoint import load_checkpoint, save_checkpoint
 from sts_core.codec.files import load_codec
+from sts_core.codec.hearing import hearing
 from sts_core.lm.config import LMConfig
 from sts_core.lm.depth import NAMED
-from sts_core.lm.hearing import hearing
 from sts_core.lm.model import START_CODE, DuplexLM
 from sts_core.lm.text import END_OF_PAD, PAD
 from sts_core.lm.weights import load_lm, save_delta, save_lm

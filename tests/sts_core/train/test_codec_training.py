@@ -129,7 +129,7 @@ def test_the_rate_warms_up_stays_and_falls() -> None:
     assert rates == pytest.approx([0.01, 0.5, 1.0, 0.5, 0.002, 0.0])
 
 
-@pytest.mark.parametrize("name", ["codec.yaml", "codec_gpu.yaml"])
+@pytest.mark.parametrize("name", ["codec.yaml", "codec_gpu.yaml", "codec_requantise.yaml"])
 def test_shipped_configurations_are_valid(name: str) -> None:
     config = load_config(CodecTraining, CONFIGS / name)
     assert config.quantise_from < config.steps
@@ -217,10 +217,10 @@ def test_decoder_only_training_keeps_every_token(config: CodecTraining, tmp_path
     assert all(name.startswith("decoder.") for name in changed)
 
 
-def test_decoder_only_training_needs_a_codec_to_start_from(tmp_path: Path) -> None:
+def test_training_on_needs_a_codec_to_start_from(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("decoder_only: true\n")
-    with pytest.raises(ConfigError, match="needs start_from"):
+    with pytest.raises(ConfigError, match="decoder_only and requantise need start_from"):
         load_config(CodecTraining, file)
 
 
@@ -230,3 +230,23 @@ def test_agents_have_their_share_whatever_their_voice_is_called() -> None:
     groups, weights = voice_weights(rows, Shares(agent=0.5))
     assert [group.tolist() for group in groups] == [[0], [1], [2, 3, 4, 5], [6]]
     np.testing.assert_allclose(weights, [0.25] * 4)
+
+
+def test_requantised_latents_are_nearer_to_what_is_heard(
+    config: CodecTraining, tmp_path: Path
+) -> None:
+    plain = dataclasses.replace(config, heldout=None, adversarial_from=1.0, kmeans_batches=4)
+    first = train(dataclasses.replace(plain, run=str(tmp_path / "a"), steps=9))
+    more = dataclasses.replace(plain, run=str(tmp_path / "b"), start_from=str(first))
+    still = dataclasses.replace(more, steps=1, learning_rate=0.0, weight_decay=0.0)
+    again = train(dataclasses.replace(still, requantise=True, decoder_only=True))
+    audio = CodecSampler(SpeechCache.open(plain.cache), 8, 12, 9, NOTHING, Shares()).batch(0).audio
+    spectral, errors = SpectralLoss(), []
+    for weights in (first, again):
+        codec = load_codec(weights)
+        codes = codec.encode(audio[:, None])
+        latents, heard = codec.latents(codes.transpose(1, 2)), codec.encoder(audio[..., None])
+        state = codec.decoder_state(len(audio))
+        exact = codec.decoder.step(latents._replace(acoustic=heard.acoustic), state)[0]
+        errors.append(float(spectral(exact, codec.decode(codes)[:, 0])))
+    assert errors[1] < errors[0]

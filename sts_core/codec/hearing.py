@@ -1,8 +1,8 @@
 """How much a change of the acoustic latent is heard.
 
-The codec's latent has directions that carry most of its variance and hardly change the sound, and
-quiet ones that decide between two vowels: an error of 0.6 % of the variance can cost half of the
-words. Distances are therefore taken as the decoder passes them on, in the log-mel spectrum m:
+A latent learns directions that carry most of its variance and hardly change the sound, and quiet
+ones that decide between two vowels: an error of 0.6 % of the variance can cost half of the words.
+Distances are therefore taken as the decoder passes them on, in the log-mel spectrum m:
 
     G = E[J' J],  J = dm / dx        |M e|^2 = e' (G + floor) e, for an error e of the latent
 

@@ -3,9 +3,9 @@
 import torch
 
 from sts_core.codec.config import CodecConfig
+from sts_core.codec.hearing import hearing
 from sts_core.codec.model import ReferenceCodec
 from sts_core.codec.network import Latents
-from sts_core.lm.hearing import hearing
 
 
 def small_codec() -> ReferenceCodec:
@@ -42,3 +42,16 @@ def test_latents_have_unit_variance_as_they_are_heard() -> None:
     heard = codec.latents(codes).acoustic.flatten(0, 1) @ hearing(codec, codes)
     torch.testing.assert_close(heard.var(dim=0).mean(), torch.tensor(1.0), atol=1e-4, rtol=0)
     assert torch.equal(hearing(codec, codes), hearing(codec, codes))  # seeded
+
+
+def test_another_basis_keeps_the_sound_and_changes_the_distances() -> None:
+    codec = small_codec()
+    audio = torch.randn(1, 1, 6 * 1_920, generator=torch.manual_seed(3))
+    codes = torch.randint(16, (1, 8, 12), generator=torch.manual_seed(2))
+    sound, before = codec.decode(codes), codec.encoder(audio.transpose(1, 2)).acoustic
+    matrix = torch.eye(6) + 0.3 * torch.randn(6, 6, generator=torch.manual_seed(4))
+    codec.change_acoustic_basis(matrix)
+    torch.testing.assert_close(codec.decode(codes), sound, atol=1e-4, rtol=1e-4)
+    after = codec.encoder(audio.transpose(1, 2)).acoustic
+    torch.testing.assert_close(after, before @ matrix, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(after, before, atol=1e-2)
