@@ -67,8 +67,8 @@ def in_the_room(dialogue: Dialogue, babble: Audio, rng: np.random.Generator) -> 
         audio = audio + _mixed(speech, noise, rng.uniform(5, 40)) - speech
     if rng.random() < 0.2:
         audio = _band_limited(audio, rng)
-    quietest_db, loudest_db = (-9, 0) if dialogue.kind == "background" else (-9, 5)
-    return np.clip(audio * np.float32(10 ** (rng.uniform(quietest_db, loudest_db) / 20)), -1, 1)
+    loudest_db = 0 if dialogue.kind == "background" else 5
+    return np.clip(audio * np.float32(10 ** (rng.uniform(-9, loudest_db) / 20)), -1, 1)
 
 
 def compose(

@@ -147,8 +147,7 @@ def initialise_codebooks(trained: Trained, sampler: CodecSampler, config: CodecT
     """Set all codebooks by k-means on latents of fresh batches."""
     device = trained.mean.device
     semantic, acoustic, octaves, voiced = [], [], [], []
-    for number in range(config.kmeans_batches):
-        batch = sampler.batch(-1 - number & 0x7FFFFFFF)  # steps that training never reaches
+    for batch in sampler.apart(config.kmeans_batches):
         audio = batch.audio.to(device)
         heard, pitch = trained.codec.encoder(audio[..., None]), track_pitch(audio)
         semantic.append(heard.semantic.flatten(0, 1))

@@ -71,6 +71,10 @@ class CodecSampler:
         )
         return CodecBatch(audio, teacher, known)
 
+    def apart(self, count: int) -> Iterator[CodecBatch]:
+        """Batches of steps that training never reaches."""
+        return (self.batch(-1 - number & 0x7FFFFFFF) for number in range(count))
+
     def stream(self, first_step: int, threads: int = 1) -> Iterator[CodecBatch]:
         """Batches from `first_step` on, prepared in threads while earlier ones are used."""
         with ThreadPoolExecutor(max_workers=threads) as pool:

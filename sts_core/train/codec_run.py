@@ -202,10 +202,9 @@ class Run:
         The latent's loudest directions are hardly heard, and took most of the bits.
         """
         codec, frames, codes = self.trained.codec, [], []
-        for number in range(self.config.kmeans_batches):
-            batch = self.sampler.batch(-1 - number & 0x7FFFFFFF)  # steps training never reaches
+        for batch in self.sampler.apart(self.config.kmeans_batches):
             audio = batch.audio.to(self.device)
-            if number < HEARING_BATCHES:
+            if len(codes) < HEARING_BATCHES:
                 codes.append(codec.encode(audio[:, None]).transpose(1, 2))
             with torch.no_grad():
                 frames.append(codec.encoder(audio[..., None]).acoustic.flatten(0, 1))
