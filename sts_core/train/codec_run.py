@@ -201,7 +201,9 @@ class Run:
 
         The latent's loudest directions are hardly heard, and took most of the bits.
         """
-        codec, frames, codes = self.trained.codec, [], []
+        codec = self.trained.codec
+        frames: list[Tensor] = []
+        codes: list[Tensor] = []
         for batch in self.sampler.apart(self.config.kmeans_batches):
             audio = batch.audio.to(self.device)
             if len(codes) < HEARING_BATCHES:
