@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -178,7 +178,7 @@ class System:
         ear, ear_state = self.ear.step(frames, state.ear)
         clock.lap()
         hidden, text_logits, user_logits, memory = self.lm.listen(ear[:, 0], voice, state.lm)
-        text = sampler.text(text_logits)
+        text = sampler.text(text_logits, state.lm.silent_frames)
         clock.lap()
         codes = self.lm.speak(hidden, text, sampler)
         clock.lap()
@@ -303,12 +303,11 @@ def _checked(frames: Audio, rows: int) -> Tensor:
 def _sampling(base: SamplingConfig, temperature: float | None) -> SamplingConfig:
     if temperature is None:
         return base
-    return SamplingConfig(
+    return replace(
+        base,
         text_temperature=temperature,
-        text_top_k=base.text_top_k,
         semantic_temperature=temperature,
         acoustic_temperature=temperature,
-        code_top_k=base.code_top_k,
     )
 
 

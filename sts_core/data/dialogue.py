@@ -43,6 +43,24 @@ class Dialogue(NamedTuple):
     kind: str
 
 
+class Said(NamedTuple):
+    """So many frames of what the agent says, from a frame on, without the first `skipped` of it."""
+
+    start: int
+    frames: int
+    utterance: Utterance
+    skipped: int = 0
+
+    def until(self, frame: int) -> Said:
+        """The same, cut off before a frame."""
+        return self._replace(frames=max(0, min(self.frames, frame - self.start)))
+
+    def word_frames(self) -> list[int]:
+        """Where in the utterance each word begins."""
+        times = [self.utterance.code_time_s(word) for word in self.utterance.words]
+        return [int(max(time, 0.0) / FRAME_S) for time in times]
+
+
 @dataclass
 class Draft:
     """A conversation in the making."""
@@ -52,7 +70,7 @@ class Draft:
     voice: int = 0
     user: list[tuple[int, Audio]] = field(default_factory=list)
     words: list[WordSpan] = field(default_factory=list)
-    said: list[tuple[int, int, Utterance]] = field(default_factory=list)  # start, frames, what
+    said: list[Said] = field(default_factory=list)
 
     def user_says(
         self, audio: Audio, words: tuple[WordSpan, ...], at_s: float, *, heard: bool = True
@@ -65,11 +83,22 @@ class Draft:
     def agent_says(self, utterance: Utterance, at_frame: int, until: int | None = None) -> int:
         """Let the agent speak from a frame on, until its end or frame `until`; returns the end."""
         assert utterance.codes is not None
-        frames = len(utterance.codes)
-        if until is not None:
-            frames = max(0, min(frames, until - at_frame))
-        self.said.append((at_frame, frames, utterance))
-        return at_frame + frames
+        said = Said(at_frame, len(utterance.codes), utterance)
+        self.said.append(said if until is None else said.until(until))
+        return at_frame + self.said[-1].frames
+
+    def agent_holds(self, silent: int, again: int) -> int:
+        """Let the agent fall silent at a frame and speak again at another; returns its new end.
+
+        It goes on with the word that it broke off.
+        """
+        whole = self.said.pop()
+        heard = whole.skipped + silent - whole.start
+        begun = [frame for frame in whole.word_frames() if whole.skipped <= frame < heard]
+        skipped = begun[-1] if begun else whole.skipped
+        left = whole.skipped + whole.frames - skipped
+        self.said += [whole.until(silent), Said(again, left, whole.utterance, skipped)]
+        return again + left
 
     def finish(self, frames: int, kind: str) -> Dialogue:
         """The conversation, cut or padded to so many frames."""
@@ -81,27 +110,26 @@ class Draft:
         leak = np.zeros_like(user)
         speaking = np.zeros(frames, dtype=bool)
         text = np.full(frames, PAD, np.uint16)
-        for start, length, utterance in self.said:
-            end = min(start + length, frames)
-            assert utterance.codes is not None
+        for said in self.said:
+            start, end = said.start, min(said.start + said.frames, frames)
+            assert said.utterance.codes is not None
             if start >= end:
                 continue  # it begins after the cut
-            codes[start:end] = utterance.codes[: end - start]
+            codes[start:end] = said.utterance.codes[said.skipped :][: end - start]
             speaking[start:end] = True
-            _place_leak(leak, utterance, start + 1, end + 1)
-            self._place_text(text, utterance, start, end)
+            _place_leak(leak, said, end)
+            self._place_text(text, said, end)
         words = np.full(frames, PAD, np.uint16)
         for word in self.words:
             _place(words, self.tokenizer.word(word.word), int(word.end_s / FRAME_S) + 1)
         return Dialogue(user, leak, codes, text, words, speaking, self.voice, kind)
 
-    def _place_text(
-        self, text: NDArray[np.uint16], utterance: Utterance, start: int, end: int
-    ) -> None:
-        free = start
-        for word in utterance.words:
-            begins = start + int(max(utterance.code_time_s(word), 0.0) / FRAME_S) - TEXT_LEAD_FRAMES
-            at = max(begins, free)
+    def _place_text(self, text: NDArray[np.uint16], said: Said, end: int) -> None:
+        free = said.start
+        for word, frame in zip(said.utterance.words, said.word_frames(), strict=True):
+            if frame < said.skipped:
+                continue
+            at = max(said.start + frame - said.skipped - TEXT_LEAD_FRAMES, free)
             tokens = self.tokenizer.word(word.word)
             if at >= end:
                 break
@@ -120,9 +148,11 @@ def _place(stream: NDArray[np.uint16], tokens: list[int], at: int) -> None:
             stream[at] = token
 
 
-def _place_leak(leak: Audio, utterance: Utterance, first: int, last: int) -> None:
-    audio = as_float(utterance.audio[: (last - first) * FRAME_SAMPLES])
-    start = first * FRAME_SAMPLES
+def _place_leak(leak: Audio, said: Said, end: int) -> None:
+    """What the agent says until frame `end`, a frame later."""
+    first = said.skipped * FRAME_SAMPLES
+    audio = as_float(said.utterance.audio[first : first + (end - said.start) * FRAME_SAMPLES])
+    start = (said.start + 1) * FRAME_SAMPLES
     part = audio[: max(0, leak.size - start)]
     leak[start : start + part.size] += part
 

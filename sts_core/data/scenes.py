@@ -6,7 +6,8 @@
     correction     a sum, "no, I meant nine" (in or after the answer), the new answer
     barge_in       a new request while the agent speaks: it falls silent, then answers that
     stop           "stop": it falls silent and says nothing
-    back_channel   "uh-huh" or a cough while the agent speaks: it goes on
+    back_channel   "uh-huh" or a cough while the agent speaks: it goes on; one time in four it
+                   falls silent first, and then says the rest, from the word that it broke off
     background     somebody speaks softly in the room, while the agent speaks or is silent; then,
                    one time in three, the user asks something
     statement      the user says something that asks for nothing
@@ -30,11 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sts_core.data.align import WordSpan
-from sts_core.data.augment import _resampled
-from sts_core.data.dialogue import FRAME_S, Audio, Dialogue, Draft, answer_frame
+from sts_core.data.dialogue import FRAME_S, Dialogue, Draft, answer_frame
 from sts_core.data.library import EDGE_S, Library, Utterance
-from sts_core.data.manifest import as_float
 from sts_core.data.pools import Pools, is_unseen
+from sts_core.data.sounds import cough, faded, varied
 from sts_core.lm.text import TextTokenizer
 from sts_core.units import SAMPLE_RATE_HZ
 
@@ -47,6 +47,9 @@ ASKED = {
     "long": 0.09,
 }
 OVERHEARD = {"generic": 0.3, "fact": 0.3, "arithmetic": 0.2, "long": 0.2}
+# An agent that took a back-channel for a barge-in must find its way back. A larger share would
+# teach it to hold.
+HOLDS, HOLD_LEAST_S = 0.25, 1.2
 DELAYS, DELAY_SHARES = (0, 1, 2), (0.7, 0.22, 0.08)
 MOST_FRAMES = 200
 
@@ -139,7 +142,7 @@ class Scenes:
         heard: bool = True,
     ) -> float:
         """The user speaks from `at_s` on; returns when the last sound ends."""
-        audio, words = _varied(utterance, rng)
+        audio, words = varied(utterance, rng)
         audio *= np.float32(10 ** (gain_db / 20))
         end_s = audio.size / SAMPLE_RATE_HZ - EDGE_S
         if pause and len(words) > 2:
@@ -147,7 +150,7 @@ class Scenes:
             cut_s = (words[at - 1].end_s + words[at].start_s) / 2
             wait_s = float(rng.uniform(0.25, 1.3))
             cut = round(cut_s * SAMPLE_RATE_HZ)
-            head, tail = _faded(audio[:cut], end=True), _faded(audio[cut:], end=False)
+            head, tail = faded(audio[:cut], end=True), faded(audio[cut:], end=False)
             draft.user_says(head, words[:at], at_s, heard=heard)
             moved = tuple(WordSpan(w.word, w.start_s - cut_s, w.end_s - cut_s) for w in words[at:])
             draft.user_says(tail, moved, at_s + cut_s + wait_s, heard=heard)
@@ -210,9 +213,9 @@ class Scenes:
             return end_s
         at_s = end_s + rng.uniform(0.2, 1.2)
         if kind == "correction" and rng.random() < 0.4:  # while the agent still speaks
-            start, last, reply = draft.said[-1][0], draft.said[-1][1], draft.said[-1][2]
-            at_s = (start + 1) * FRAME_S + rng.uniform(0.4, 0.9) * last * FRAME_S
-            draft.said[-1] = (start, max(0, min(last, _falls_silent(at_s) - start)), reply)
+            answer = draft.said[-1]
+            at_s = (answer.start + 1 + rng.uniform(0.4, 0.9) * answer.frames) * FRAME_S
+            draft.said[-1] = answer.until(_falls_silent(at_s))
         end_s = self._ask(draft, second, at_s, rng)
         _, last = self._answer(draft, text, end_s, rng)
         return (last + 1) * FRAME_S
@@ -264,10 +267,16 @@ class Scenes:
         at_s = start_s + rng.uniform(0.2, 1.5)
         while at_s < end_s - 0.3:
             if rng.random() < 0.3:
-                draft.user_says(_cough(rng), (), at_s)
+                sound = np.trim_zeros(cough(rng))
+                draft.user_says(sound, (), at_s)
+                over_s = at_s + sound.size / SAMPLE_RATE_HZ
             else:
-                sound = self._any(self.pools.user["backchannel"], rng)
-                self._ask(draft, sound, at_s, rng, gain_db=rng.uniform(-8, 2))
+                said = self._any(self.pools.user["backchannel"], rng)
+                over_s = self._ask(draft, said, at_s - EDGE_S, rng, gain_db=rng.uniform(-8, 2))
+            if rng.random() < HOLDS and end_s - at_s > HOLD_LEAST_S:
+                silent = _falls_silent(at_s)
+                again = max(silent + 1, answer_frame(over_s, int(rng.integers(2))))
+                end_s = (draft.agent_holds(silent, again) + 1) * FRAME_S
             at_s += rng.uniform(1.5, 4.0)
         return end_s
 
@@ -292,7 +301,7 @@ class Scenes:
 
     def _silence(self, draft: Draft, rng: np.random.Generator) -> float:
         if rng.random() < 0.3:
-            draft.user_says(_cough(rng), (), rng.uniform(0.3, 2.0))
+            draft.user_says(cough(rng), (), rng.uniform(0.3, 2.0))
         return rng.uniform(2.0, 8.0)
 
     def _tone(self, draft: Draft, rng: np.random.Generator) -> float:
@@ -351,38 +360,3 @@ def _falls_silent(at_s: float) -> int:
     As late as the bar allows: the longer it listens, the better it can tell "wait" from "mm-hm".
     """
     return int(at_s / FRAME_S) + 3
-
-
-def _varied(utterance: Utterance, rng: np.random.Generator) -> tuple[Audio, tuple[WordSpan, ...]]:
-    """Its audio, often at another tempo, pitch and formants (all moved alike), and its words."""
-    audio = as_float(utterance.audio)
-    if utterance.row.get("toned") or rng.random() < 0.4:
-        return audio, utterance.words
-    rate = float(np.exp(rng.uniform(-0.16, 0.16)))
-    spans = (WordSpan(w.word, w.start_s / rate, w.end_s / rate) for w in utterance.words)
-    return _resampled(audio, rate), tuple(spans)
-
-
-def _faded(audio: Audio, *, end: bool) -> Audio:
-    """8 ms of fade where an utterance was cut."""
-    ramp = np.linspace(1.0, 0.0, min(192, audio.size), dtype=np.float32)
-    audio = audio.copy()
-    if end:
-        audio[audio.size - ramp.size :] *= ramp
-    else:
-        audio[: ramp.size] *= ramp[::-1]
-    return audio
-
-
-def _cough(rng: np.random.Generator) -> Audio:
-    """A cough or a knock: one or two bursts of coloured noise."""
-    sound = np.zeros(int(0.5 * SAMPLE_RATE_HZ), np.float32)
-    for _ in range(int(rng.integers(1, 3))):
-        size = int(rng.uniform(0.05, 0.22) * SAMPLE_RATE_HZ)
-        burst = rng.standard_normal(size).astype(np.float32)
-        width = int(rng.integers(2, 24))
-        burst = np.convolve(burst, np.ones(width) / width, "same").astype(np.float32)
-        burst *= np.exp(-np.linspace(0, rng.uniform(3, 6), size, dtype=np.float32))
-        start = int(rng.integers(0, sound.size - size))
-        sound[start : start + size] += burst / (np.abs(burst).max() + 1e-6)
-    return sound * np.float32(rng.uniform(0.05, 0.35))

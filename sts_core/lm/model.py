@@ -28,8 +28,8 @@ from torch import Tensor, nn
 
 from sts_core.lm.config import LMConfig
 from sts_core.lm.depth import NAMED, CodeTables, DepthTransformer
-from sts_core.lm.sampling import Sampler
-from sts_core.lm.text import BEGIN
+from sts_core.lm.sampling import SILENT_FRAMES, Sampler
+from sts_core.lm.text import BEGIN, PAD
 from sts_core.lm.transformer import Transformer, TransformerState
 
 START_CODE = 0  # stands in place of all codes of the frame before the first
@@ -57,10 +57,13 @@ class LMState(NamedTuple):
     temporal: TransformerState
     text: Tensor  # int64 [B], text token of the last frame
     codes: Tensor  # int64 [B, C, K], codes of the last frames, the latest last
+    silent_frames: Tensor  # int64 [B], since the last word
 
     def after(self, temporal: TransformerState, text: Tensor, codes: Tensor) -> LMState:
         """The state after a frame with text int64 [B] and codes int64 [B, K]."""
-        return LMState(temporal, text, torch.cat([self.codes[:, 1:], codes[:, None]], dim=1))
+        recent = torch.cat([self.codes[:, 1:], codes[:, None]], dim=1)
+        silent = torch.where(text == PAD, self.silent_frames + 1, 0)
+        return LMState(temporal, text, recent, silent)
 
 
 class Spoken(NamedTuple):
@@ -108,7 +111,8 @@ class DuplexLM(nn.Module):
         text = torch.full((batch,), BEGIN, device=self.text_out.weight.device)
         c = self.config
         codes = text.new_full((batch, c.depth_context_frames, c.codebooks), START_CODE)
-        return LMState(self.temporal.initial_state(batch), text, codes)
+        silent = torch.full_like(text, SILENT_FRAMES)
+        return LMState(self.temporal.initial_state(batch), text, codes, silent)
 
     @torch.inference_mode()
     def listen(
@@ -152,6 +156,6 @@ class DuplexLM(nn.Module):
             samplers: how each stream is drawn, with each conversation's own random numbers.
         """
         seen, text_logits, user_logits, memory = self.listen(ear, voice, state)
-        text = samplers.text(text_logits)
+        text = samplers.text(text_logits, state.silent_frames)
         codes = self.speak(seen, text, samplers)
         return Spoken(text, codes, user_logits, text_logits), state.after(memory, text, codes)

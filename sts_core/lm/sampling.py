@@ -7,6 +7,11 @@ Without temperature, text is decided in two steps: first whether a word begins (
 against PAD), then which. The likeliest single token would be PAD for as long as the words share
 their probability among them, and an agent in doubt would never begin.
 
+An agent that is silent begins only when it is rather sure: PAD gains `reluctance` nats then,
+whatever the temperature. Log 3, the default, asks for 75 % where a word within a reply needs 50. It
+costs some tens of milliseconds of onset, and keeps the agent from answering those who do not speak
+to it.
+
 Each conversation has a generator of its own, so that its tokens depend on its seed alone and not
 on the batch it runs in.
 """
@@ -22,16 +27,19 @@ from torch import Tensor
 
 from sts_core.lm.text import PAD
 
+SILENT_FRAMES = 10  # without a word: a reply is over, or has not begun
+
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Temperatures and the number of tokens that may be drawn, for text and codes."""
+    """Temperatures, numbers of tokens that may be drawn, and the reluctance to begin, in nats."""
 
     text_temperature: float = 0.0
     text_top_k: int = 25
     semantic_temperature: float = 0.0
     acoustic_temperature: float = 0.0
     code_top_k: int = 100
+    reluctance: float = math.log(3)
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -63,11 +71,13 @@ class Sampler:
         self.config = config
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
-    def text(self, logits: Tensor) -> Tensor:
-        """Text tokens int64 [B] from logits [B, V]."""
+    def text(self, logits: Tensor, silent_frames: Tensor) -> Tensor:
+        """Text tokens int64 [B] from logits [B, V]; frames since the last word, int64 [B]."""
         c = self.config
+        logits = logits.float().clone()
+        logits[:, PAD] += c.reluctance * (silent_frames >= SILENT_FRAMES)
         if c.text_temperature == 0.0:
-            silent = torch.softmax(logits.float(), dim=-1)[:, PAD] >= 0.5
+            silent = torch.softmax(logits, dim=-1)[:, PAD] >= 0.5
             spoken = logits.index_fill(1, logits.new_tensor([PAD], dtype=torch.long), -torch.inf)
             return torch.where(silent, PAD, spoken.argmax(dim=-1))
         return draw(logits, c.text_temperature, c.text_top_k, self._generators)

@@ -45,6 +45,39 @@ def test_a_reply_is_cut_where_the_agent_falls_silent(tokenizer: TextTokenizer) -
     assert tokenizer.text(made.text.tolist()) == "five"  # "six" would begin after the cut
 
 
+def test_after_a_hold_the_agent_goes_on_from_the_word_it_broke_off(
+    tokenizer: TextTokenizer,
+) -> None:
+    # words at 0, 0.37 and 0.77 s of the codes: frames 0, 4 and 9
+    words = (WordSpan("five", 0.03, 0.3), WordSpan("six", 0.4, 0.6), WordSpan("seven", 0.8, 1.0))
+    draft = Draft(SILENCE, tokenizer)
+    draft.agent_says(reply(12, words), 1)
+    assert draft.agent_holds(silent=7, again=10) == 10 + 8  # six frames were heard, four again
+    made = draft.finish(20, "test")
+    heard = [0, *range(100, 106), 0, 0, 0, *range(104, 112), 0, 0]
+    assert made.codes[:, 0].tolist() == heard
+    assert tokenizer.text(made.text.tolist()) == "five six six seven"
+    (five,), (six,), (seven,) = (tokenizer.word(w) for w in ("five", "six", "seven"))
+    at = [made.text.tolist().index(five), *np.flatnonzero(made.text == six)]
+    # the first time six leads its sound; after the hold it begins with it
+    assert at == [1, 5 - TEXT_LEAD_FRAMES, 10]
+    assert made.text.tolist().index(seven) == 10 + 9 - 4 - TEXT_LEAD_FRAMES
+    # what leaks into the room is what is said again, too
+    assert np.flatnonzero(made.leak)[-1] < 19 * FRAME_SAMPLES
+    assert not made.leak[8 * FRAME_SAMPLES : 11 * FRAME_SAMPLES].any()
+
+
+def test_a_second_hold_before_the_word_is_over_repeats_it_again(tokenizer: TextTokenizer) -> None:
+    words = (WordSpan("five", 0.03, 0.3), WordSpan("six", 0.4, 0.9))
+    draft = Draft(SILENCE, tokenizer)
+    draft.agent_says(reply(12, words), 0)
+    assert draft.agent_holds(silent=6, again=8) == 8 + 8
+    assert draft.agent_holds(silent=10, again=13) == 13 + 8
+    made = draft.finish(22, "test")
+    assert made.codes[13:21, 0].tolist() == list(range(104, 112))
+    assert tokenizer.text(made.text.tolist()) == "five six six six"
+
+
 def test_what_begins_after_the_end_is_left_out(tokenizer: TextTokenizer) -> None:
     draft = Draft(SILENCE, tokenizer)
     draft.agent_says(reply(4, (WordSpan("five", 0.03, 0.1),)), 9)

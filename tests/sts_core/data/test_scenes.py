@@ -161,11 +161,23 @@ def test_nothing_is_said_where_nothing_was_asked(library: SmallLibrary, kind: st
         assert not made.draw(np.random.default_rng(seed)).speaking.any()
 
 
-def test_a_back_channel_interrupts_nobody(library: SmallLibrary) -> None:
+def test_after_a_back_channel_the_agent_says_all_it_had_to_say(library: SmallLibrary) -> None:
     made = scenes(library, back_channel=1.0)
-    for seed in range(8):
-        speaking = np.flatnonzero(made.draw(np.random.default_rng(seed)).speaking)
-        assert (np.diff(speaking) == 1).all()
+    pauses = []
+    for seed in range(40):
+        drawn = made.draw(np.random.default_rng(seed))
+        loud = np.flatnonzero(drawn.user) // FRAME_SAMPLES
+        for silent in np.flatnonzero(np.diff(drawn.speaking.astype(int)) == -1) + 1:
+            again = np.flatnonzero(drawn.speaking[silent:])
+            if not again.size:
+                continue  # the end of the reply
+            pauses.append(int(again[0]))
+            # it holds because of a sound that began at most three frames before, and waits until
+            # that is over
+            assert ((loud >= silent - 3) & (loud < silent)).any()
+            assert pauses[-1] <= (USER_S / FRAME_S) + 3
+    assert pauses, "some back-channels make the agent hold"
+    assert len(pauses) < 40 * 2, "most do not"
 
 
 def tones_of(drawn: Dialogue) -> tuple[str, str]:
