@@ -58,17 +58,17 @@ MOST_FRAMES = 200
 class SceneShares:
     """How often each kind of conversation is drawn, in proportion."""
 
-    question: float = 0.31
+    question: float = 0.27
     two_questions: float = 0.05
     follow_up: float = 0.05
     correction: float = 0.04
     barge_in: float = 0.13
     stop: float = 0.05
-    back_channel: float = 0.12
+    back_channel: float = 0.14
     background: float = 0.18
     statement: float = 0.04
     silence: float = 0.02
-    tone: float = 0.12
+    tone: float = 0.15
     tone_deaf: float = 0.0
     monologue: float = 0.0
     canary: float = 0.0
