@@ -27,7 +27,7 @@ from torch import Tensor
 
 from sts_core.lm.text import PAD
 
-SILENT_FRAMES = 10  # without a word: a reply is over, or has not begun
+SILENT_FRAMES = 25  # without a word: no reply that was broken off is still to be gone on with
 
 
 @dataclass(frozen=True)
