@@ -18,6 +18,7 @@ corrected for length and consistency (`encoders.Quality`).
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ from numpy.typing import NDArray
 from sts_eval.audit import AuditError
 from sts_eval.audit.calibration import Calibration
 from sts_eval.audit.case.ratio import Ratio
-from sts_eval.audit.encoders import Quality, Vector, own_cosine
+from sts_eval.audit.detectors import detector_files
+from sts_eval.audit.encoders import WEIGHTS, Quality, Vector, encoder_files, own_cosine
 from sts_eval.judges.base import Interval
 from sts_eval.registry import RegistryError, load_attribute
 from sts_eval.target import Samples
@@ -95,6 +97,25 @@ def load_encoder(name: str) -> Part:
     """A speaker encoder by name. Raises RegistryError, AuditError."""
     part = _load(name, "sts_eval.audit.encoders:load_encoder")
     return _wrap(part, name, "sts_eval.audit.encoders:speaker_scale")
+
+
+def part_files(detectors: Sequence[str], encoder: str) -> dict[str, str]:
+    """SHA-256 of the files that these parts are read from, by path; the shipped ones by name.
+
+    Labels name a version of the weights; what a score is worth stands in files beside them.
+    Raises AuditError.
+    """
+    files = [file for name in detectors for file in detector_files(name)]
+    files += encoder_files(encoder) if encoder else []
+    try:
+        return {
+            file.name if file.parent == WEIGHTS else str(file): hashlib.sha256(
+                file.read_bytes()
+            ).hexdigest()
+            for file in files
+        }
+    except OSError as error:
+        raise AuditError(f"{error.filename}: {error.strerror}") from error
 
 
 def _load(name: str, loader: str) -> Any:
