@@ -35,13 +35,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sts_eval.audit import AuditError
+from sts_eval.audit.lengths import Lengths, Misleading
 from sts_eval.audit.likelihood import cllr, cllr_min
 from sts_eval.audit.operating import FloatArray, IntArray, checked
 from sts_eval.stats.proportions import clopper_pearson
@@ -49,15 +50,6 @@ from sts_eval.stats.proportions import clopper_pearson
 SCHEMA: Literal["sts-eval/calibration/1"] = "sts-eval/calibration/1"
 FOLDS = 5
 GENUINE = "genuine"
-
-
-class Misleading(BaseModel):
-    """Of n validation trials, the shares with 2:1 (weak), 10:1 (decisive) for what they are not."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    n: int = Field(gt=0)
-    weak: float = Field(ge=0, le=1)
-    decisive: float = Field(ge=0, le=1)
 
 
 class Calibration(BaseModel):
@@ -68,10 +60,13 @@ class Calibration(BaseModel):
     few to hold any out); cllr_min: of the raw scores after the best monotone map. All in bits.
     n_clusters_*: speakers of each class; the number of trials where none were given. misleading: by
     attack family and for "genuine", on the validation trials; None: not counted.
+
+    Schema 2 has `lengths`, for the mean score of more than one window; all else is of one. Schema 1
+    (None) does not know how many windows a score is of, and reads all scores alike.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    schema_: Literal["sts-eval/calibration/1"] = Field(alias="schema")
+    schema_: Literal["sts-eval/calibration/1", "sts-eval/calibration/2"] = Field(alias="schema")
     slope: float = Field(gt=0)
     offset: float
     lower: float = Field(le=0)
@@ -85,17 +80,50 @@ class Calibration(BaseModel):
     cllr_after: float | None
     cllr_min: float
     misleading: dict[str, Misleading] | None = None
+    lengths: Lengths | None = None
 
-    def __call__(self, scores: ArrayLike) -> FloatArray:
-        """[n] ln LR of scores [n]. Raises ValueError for scores that are not finite."""
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.lengths is None) != self.schema_.endswith("/1"):
+            raise ValueError(f"lengths belong to schema 2, and to no other: {self.schema_}")
+        return self
+
+    def __call__(self, scores: ArrayLike, windows: ArrayLike = 1.0) -> FloatArray:
+        """[n] ln LR of scores [n], of so many windows each (see `lengths`).
+
+        Raises ValueError for scores that are not finite.
+        """
         unlimited = self.slope * checked(scores, "the scores") + self.offset
-        llr: FloatArray = np.clip(unlimited, self.lower, self.upper)
+        lower, upper = self.limits_at(windows)
+        if self.lengths is not None:
+            unlimited = unlimited * self.lengths.gain(windows)
+        llr: FloatArray = np.clip(unlimited, lower, upper)
         return llr
 
-    def log10_lr(self, scores: ArrayLike) -> FloatArray:
+    def log10_lr(self, scores: ArrayLike, windows: ArrayLike = 1.0) -> FloatArray:
         """[n] log10 LR, the unit of reports."""
-        llr: FloatArray = self(scores) / math.log(10)
+        llr: FloatArray = self(scores, windows) / math.log(10)
         return llr
+
+    def limits_at(self, windows: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """(lower [n], upper [n]) limits of ln LR of so many windows."""
+        rows = self.lengths.rows(windows) if self.lengths else np.zeros(np.shape(windows), int)
+        longer = self.lengths.at if self.lengths else ()
+        lower = np.array([self.lower, *(each.lower for each in longer)])
+        upper = np.array([self.upper, *(each.upper for each in longer)])
+        return lower[rows], upper[rows]
+
+    def misleading_at(self, windows: float) -> dict[str, Misleading] | None:
+        """What misled on validation trials of this length."""
+        row = int(self.lengths.rows(windows)) if self.lengths else 0
+        return self.lengths.at[row - 1].misleading if self.lengths and row else self.misleading
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """(lower, upper) limit of ln LR at the lengths that reach furthest."""
+        longer = self.lengths.at if self.lengths else ()
+        lower = min([self.lower, *(each.lower for each in longer)])
+        return lower, max([self.upper, *(each.upper for each in longer)])
 
 
 def fit(
@@ -147,10 +175,22 @@ def hold_for_families(
     families: [n] of the spoofed ones. The mix of attacks in a validation is arbitrary, and nobody
     knows which one a recording was made by.
     """
-    named, wrong = np.asarray(families).astype(str), calibration(spoof)
-    groups = {str(family): wrong[named == family] for family in np.unique(named)}
-    upper = min([calibration.upper, *(family_limit(found) for found in groups.values())])
-    groups[GENUINE] = -calibration(bonafide)
+    upper, counted = held_for_families(calibration(bonafide), calibration(spoof), families)
+    upper = min(upper, calibration.upper)
+    return calibration.model_copy(update={"upper": upper, "misleading": counted})
+
+
+def held_for_families(
+    bonafide: FloatArray, spoof: FloatArray, families: ArrayLike
+) -> tuple[float, dict[str, Misleading]]:
+    """(upper limit that every family supports, what misled) of ln LRs within their other limits.
+
+    families: [n] of the spoofed ones. The limit is infinite where no family contradicts.
+    """
+    named = np.asarray(families).astype(str)
+    groups = {str(family): spoof[named == family] for family in np.unique(named)}
+    upper = min(family_limit(found) for found in groups.values())
+    groups[GENUINE] = -bonafide
     counted = {
         name: Misleading(
             n=len(found),
@@ -159,7 +199,7 @@ def hold_for_families(
         )
         for name, found in groups.items()
     }
-    return calibration.model_copy(update={"upper": upper, "misleading": counted})
+    return upper, counted
 
 
 def family_limit(wrong: FloatArray) -> float:

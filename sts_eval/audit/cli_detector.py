@@ -35,7 +35,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--calibrate",
     is_flag=True,
-    help="Also train it anew on each fold, and write detector.calibration.json: an audit needs it.",
+    help="Also train it anew on each fold, score longer recordings (made in SET/recordings), and "
+    "write detector.calibration.json: an audit needs it.",
 )
 def train_detector(
     genuine: tuple[Path, ...],
@@ -58,6 +59,7 @@ def train_detector(
     How far its likelihood ratios go depends on the number of genuine voices: to decide that speech
     is synthetic takes at least ten.
     """
+    from sts_eval.audit import recordings
     from sts_eval.audit.fold_scores import FoldScores
     from sts_eval.audit.train_detector import TrainOptions, save_detector, train
     from sts_eval.audit.training_set import SetOptions, build, load_set
@@ -69,11 +71,15 @@ def train_detector(
         clips, features = load_set(set_folder)
         options = TrainOptions(steps=steps, width=width, seed=seed)
         net = train(clips, features, options, run, _report)
+        longer = set_folder / "recordings"
+        if calibrate:
+            recordings.build(list(genuine), list(synthetic), longer, chosen, progress)
     about = {"steps": steps, "seed": seed, "clips": len(clips)}
     save_detector(net, run / "detector.safetensors", about)
     click.echo(f"wrote {run / 'detector.safetensors'}")
     if calibrate:
-        _calibrate(FoldScores(clips, features, options, run / "folds", _trained), run)
+        heard = recordings.load(longer)
+        _calibrate(FoldScores(clips, features, options, run / "folds", _trained, heard), run)
 
 
 def _calibrate(scored: FoldScores, run: Path) -> None:
@@ -88,7 +94,7 @@ def _calibrate(scored: FoldScores, run: Path) -> None:
     click.echo(f"wrote {run / 'detector.calibration.json'}")
     click.echo(
         f"{fitted.n_clusters_bonafide} genuine voices: "
-        + reach_words("detector", -fitted.lower / math.log(10), fitted.upper / math.log(10))
+        + reach_words("detector", *(abs(end) / math.log(10) for end in fitted.reach))
     )
 
 

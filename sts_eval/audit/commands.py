@@ -115,7 +115,7 @@ def _settings(recordings: Path, **given: Any) -> Any:
     from sts_eval.audit.case.case import encoder_facts
     from sts_eval.audit.case.condition import Limits
     from sts_eval.audit.case.marks import DEFAULT, check_names
-    from sts_eval.audit.case.parts import load_detector
+    from sts_eval.audit.case.parts import load_detector, part_files
     from sts_eval.audit.case.settings import Context, Settings, read_context
     from sts_eval.audit.voices.schema import load_registry
 
@@ -142,6 +142,7 @@ def _settings(recordings: Path, **given: Any) -> Any:
         detector_reach=tuple(each.reach for each in loaded),
         encoder=given["encoder"] if registry else "",
         encoder_label=label,
+        part_files=part_files(detectors, given["encoder"] if registry else ""),
         margin=margin,
         marks=marks,
         limits=Limits(languages=min(languages, key=len) if languages else ()),

@@ -99,19 +99,37 @@ def detector_calibration(name: str = DEFAULT_DETECTOR) -> Calibration | None:
 
     That of `weights:DIR/X.safetensors` is DIR/X.calibration.json.
     """
+    files = detector_files(name)
+    return load_calibration(files[1]) if len(files) == 2 else None
+
+
+def detector_files(name: str) -> list[Path]:
+    """The files that a detector is read from: its weights and, if there is one, its calibration.
+
+    Empty for a plug-in: what it reads is its own affair.
+    """
     kind, _, rest = name.partition(":")
     if kind == "weights":
-        file = Path(rest).with_suffix(".calibration.json")
+        weights = Path(rest)
     elif name in DETECTORS.entries():
-        file = WEIGHTS / f"{name}.calibration.json"
+        weights = WEIGHTS / f"{name}.safetensors"
     else:
-        return None
-    return load_calibration(file) if file.is_file() else None
+        return []
+    fitted = weights.with_suffix(".calibration.json")
+    return [weights, fitted] if fitted.is_file() else [weights]
 
 
 def shipped() -> Detector:
     """The detector in the package."""
     return StatisticsDetector(WEIGHTS / "sts-sync.safetensors", "sts-sync")
+
+
+def window_starts(length: int, size: int, hop: int) -> list[int]:
+    """Where windows of `size` begin in `length` samples, every `hop`; the last ends with them."""
+    starts = list(range(0, length - size + 1, hop))
+    if starts[-1] + size < length:
+        starts.append(length - size)
+    return starts
 
 
 class WindowedDetector:
@@ -142,9 +160,7 @@ class WindowedDetector:
             raise DetectorError(f"windows need at least {MIN_SECONDS:g} s and a hop above 0")
         heard = resample(np.asarray(audio, np.float32), SAMPLE_RATE_HZ, self.rate_hz)
         size = min(round(window_s * self.rate_hz), len(heard))
-        starts = list(range(0, len(heard) - size + 1, max(1, round(hop_s * self.rate_hz))))
-        if starts[-1] + size < len(heard):
-            starts.append(len(heard) - size)
+        starts = window_starts(len(heard), size, max(1, round(hop_s * self.rate_hz)))
         loud = [s for s in starts if rms_dbfs(heard[s : s + size]) > SILENT_DBFS]
         scores: dict[int, float] = {}
         for at in range(0, len(loud), _BATCH):

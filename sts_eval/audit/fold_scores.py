@@ -4,6 +4,9 @@ For each fold (`sts_eval.audit.folds`) a detector is trained anew without the te
 without the attack family that is held out; a clip's score is the mean over the folds it was tested
 in. So the calibration holds for unknown voices and unknown attacks, and its limits for so many
 voices as there were: with fewer than ten genuine ones no ratio for synthetic speech reaches ten.
+
+A clip is one window, a recording of an audit is several: where `recordings` are given, the same
+detectors hear them as well, and the calibration is for any length (`lengths`).
 """
 
 from __future__ import annotations
@@ -19,7 +22,10 @@ from numpy.typing import NDArray
 
 from sts_eval.audit import calibration, folds
 from sts_eval.audit.calibration import Calibration
+from sts_eval.audit.detectors import HOP_S, WINDOW_S
 from sts_eval.audit.items import Item
+from sts_eval.audit.length_fit import Trials, fit_lengths
+from sts_eval.audit.recordings import Recordings
 from sts_eval.audit.train_detector import TrainOptions, score_features, train
 from sts_eval.audit.training_set import Clip
 
@@ -45,12 +51,15 @@ class FoldScores:
         options: TrainOptions,
         work: Path,
         on_trained: Callable[[], None] = lambda: None,
+        recordings: Recordings | None = None,
     ) -> None:
         work.mkdir(parents=True, exist_ok=True)
         self.clips, self.features, self.options, self.work = clips, features, options, work
         self.items = [clip.item(i) for i, clip in enumerate(clips)]
         self._scores: dict[int, list[float]] = {}
         self._on_trained = on_trained
+        self.recordings = recordings or Recordings([], [])
+        self._windows: dict[int, list[NDArray[np.float64]]] = {}
 
     def score(self, train_items: Sequence[Item], test_items: Sequence[Item]) -> Any:
         """[n] scores of the test items by a detector trained on the others."""
@@ -59,16 +68,34 @@ class FoldScores:
         ]
         digest = hashlib.sha256(repr((sides, asdict(self.options))).encode())
         digest.update(np.ascontiguousarray(self.features).tobytes())  # sets may be of equal size
+        heard = self._recordings_of(test_items)
+        windows = [self.recordings.windows[i] for i in heard]
+        for block in windows:
+            digest.update(np.ascontiguousarray(block).tobytes())
         file = self.work / f"{digest.hexdigest()[:16]}.npy"
         if not file.is_file():
             chosen = np.array(sides[0])
             net = train([self.clips[i] for i in chosen], self.features[chosen], self.options)
-            np.save(file, score_features(net, self.features[np.array(sides[1])]))
+            asked = np.concatenate([self.features[np.array(sides[1])], *windows])
+            np.save(file, score_features(net, asked))
             self._on_trained()
-        scores = np.load(file)
+        scores, of_windows = np.split(np.load(file), [len(sides[1])])
         for index, score in zip(sides[1], scores.tolist(), strict=True):
             self._scores.setdefault(index, []).append(score)
+        ends = np.cumsum([len(block) for block in windows])[:-1]
+        for index, found in zip(heard, np.split(of_windows, ends), strict=False):
+            self._windows.setdefault(index, []).append(found)
         return scores
+
+    def _recordings_of(self, test: Sequence[Item]) -> list[int]:
+        """The recordings whose voice and, if they are synthetic, family are on a test side."""
+        voices = {item.speaker for item in test}
+        families = {"", *(item.family for item in test)}
+        return [
+            i
+            for i, clip in enumerate(self.recordings.clips)
+            if clip.speaker in voices and clip.family in families
+        ]
 
     @property
     def heard(self) -> Heard:
@@ -79,6 +106,29 @@ class FoldScores:
             np.array([not self.clips[i].attack for i in index]),
             np.array([self.clips[i].speaker for i in index]),
             np.array([self.clips[i].family for i in index]),
+        )
+
+    @property
+    def trials(self) -> Trials:
+        """What the folds so far have tested: clips, and recordings at every length up to theirs."""
+        clips, scores, windows = [], list[float](), list[float]()
+        for index in sorted(self._scores):
+            clips.append(self.clips[index])
+            scores.append(float(np.mean(self._scores[index])))
+            windows.append(1.0)
+        per_window = round(WINDOW_S / HOP_S)
+        for index in sorted(self._windows):
+            each = np.mean(self._windows[index], axis=0)  # [W], over the folds
+            for end in range(1, len(each) + 1, per_window):
+                clips.append(self.recordings.clips[index])
+                scores.append(float(each[:end].mean()))
+                windows.append(1 + (end - 1) / per_window)
+        return Trials(
+            np.array(scores),
+            np.array(windows),
+            np.array([not clip.attack for clip in clips]),
+            np.array([clip.speaker for clip in clips]),
+            np.array([clip.family for clip in clips]),
         )
 
 
@@ -93,11 +143,14 @@ def fit_calibration(heard: Heard) -> Calibration:
 def calibrate(scored: FoldScores) -> Calibration:
     """Train and test the family folds, as many parts as there are genuine voices (at most 4).
 
-    Raises AuditError: one genuine voice alone, or too few families.
+    For any length of recording where there are recordings, else for one window. Raises AuditError:
+    one genuine voice alone, or too few families.
     """
     people = {clip.speaker for clip in scored.clips if not clip.attack}
     parts = max(2, min(MOST_PARTS, len(people)))  # with one voice the folds say what is missing
     for fold in folds.leave_one_family_out(scored.items, parts):
         sides = [[scored.items[i] for i in side] for side in (fold.train, fold.test)]
         scored.score(*sides)
+    if scored.recordings.clips:
+        return fit_lengths(scored.trials)
     return fit_calibration(scored.heard)

@@ -13,7 +13,8 @@ speaker and no source is on both sides. Scores of a fold are kept in `--work`: r
 
 - family, speaker, channel: macro EER with its interval over what was held out, the worst, all.
 - calibration: on the family folds' scores (unknown attack, unknown voice), limits by the number of
-  speakers; Cllr of held-out speakers.
+  speakers; Cllr of held-out speakers. With `--recordings` (those of SET/recordings, that
+  `train-detector --calibrate` makes) for recordings of any length.
 - sources: EER of the genuine clips of each source of recordings against all attacks, on the same
   scores; and whether the network can tell the genuine speech of two sources apart (it must not).
 - control (`--control`): genuine sources through two different recorders (sub-band ADPCM and Opus
@@ -33,10 +34,12 @@ from typing import Any
 import numpy as np
 
 from sts_eval.audio import resample
-from sts_eval.audit import calibration, folds
+from sts_eval.audit import calibration, folds, recordings
+from sts_eval.audit.calibration import Calibration
 from sts_eval.audit.channel import RATE_HZ, apply_channel, coded, draw_channel, subband_adpcm
 from sts_eval.audit.detection import eer
 from sts_eval.audit.fold_scores import FoldScores, Heard, fit_calibration
+from sts_eval.audit.length_fit import fit_lengths
 from sts_eval.audit.likelihood import cllr
 from sts_eval.audit.train_detector import TrainOptions, save_detector, train
 from sts_eval.audit.training_set import CLIP_S, Clip, load_set, sources, statistics
@@ -61,15 +64,33 @@ class Folds(FoldScores):
 def calibrate(scored: Folds, write: Path | None) -> None:
     """Calibration of the scores of the family folds."""
     mean, genuine, voices, _ = scored.heard
-    fitted = fit_calibration(scored.heard)
+    longer = scored.recordings.clips
+    fitted = fit_lengths(scored.trials) if longer else fit_calibration(scored.heard)
     print(f"pooled EER of the family folds {100 * eer(mean[genuine], mean[~genuine]).value:.1f} %")
     held_out = held_out_cllr(mean, genuine, voices)
     print(f"Cllr, calibrated, held-out voices {held_out:.3f}, min {fitted.cllr_min:.3f}")
     limits = fitted.lower / np.log(10), fitted.upper / np.log(10)
     print(f"log10 LR limited to [{limits[0]:.2f}, {limits[1]:.2f}]; ", end="")
     print(f"{fitted.n_clusters_bonafide} genuine, {fitted.n_clusters_spoof} spoofed voices")
+    by_length(fitted)
     if write:
         calibration.save(fitted, write / "sts-sync.calibration.json")
+
+
+def by_length(fitted: Calibration) -> None:
+    """Limits, Cllr of held-out voices and what misled, for each length of recording."""
+    if fitted.lengths is None:
+        return
+    print(f"correlation of the windows of a recording {fitted.lengths.correlation:.3f}")
+    rows = [(1.0, fitted), *((each.windows, each) for each in fitted.lengths.at)]
+    for windows, row in rows:
+        loss = "" if row.cllr_after is None else f"Cllr, held-out voices {row.cllr_after:.3f}, "
+        print(f"  {windows:g} windows: {loss}min {row.cllr_min:.3f}; log10 LR ", end="")
+        print(f"[{row.lower / np.log(10):.2f}, {row.upper / np.log(10):.2f}]", end="")
+        print(f"; {row.n_bonafide} genuine, {row.n_spoof} spoofed")
+        for name, counted in (row.misleading or {}).items():
+            print(f"    {name:<14} 2:1 {counted.weak:6.1%}, 10:1 {counted.decisive:6.1%}", end="")
+            print(f" of {counted.n}")
 
 
 def by_source(scored: Folds) -> None:
@@ -162,8 +183,12 @@ def unheard(scored: Folds, voices: list[str], parts: int, target: Path) -> None:
     save_detector(net, target / "detector.safetensors", about)
     for fold in folds.leave_one_family_out(scored.items, parts):
         scored.score(*([scored.items[i] for i in side] for side in (fold.train, fold.test)))
-    others = ~np.isin(scored.heard.voices, voices)
-    fitted = fit_calibration(Heard(*(part[others] for part in scored.heard)))
+    if scored.recordings.clips:
+        fitted = fit_lengths(scored.trials.only(~np.isin(scored.trials.voices, voices)))
+    else:
+        others = ~np.isin(scored.heard.voices, voices)
+        fitted = fit_calibration(Heard(*(part[others] for part in scored.heard)))
+    by_length(fitted)
     calibration.save(fitted, target / "detector.calibration.json")
     print(f"{len(kept)} clips, {fitted.n_clusters_bonafide} genuine voices: {target}")
 
@@ -175,6 +200,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400, help="training steps of each fold")
     parser.add_argument("--parts", type=int, default=4, help="sets of voices in the family folds")
     parser.add_argument("--what", nargs="+", default=["family", "speaker", "channel"])
+    parser.add_argument(
+        "--recordings", type=Path, nargs="*", default=[], help="to calibrate for any length"
+    )
     parser.add_argument("--control", type=Path, help="folder of genuine recordings")
     parser.add_argument("--write", type=Path, help="folder for the calibration")
     parser.add_argument(
@@ -182,14 +210,16 @@ def main() -> None:
     )
     options = parser.parse_args()
     recipe = TrainOptions(steps=options.steps)
+    longer = recordings.load(*options.recordings)
     clips, features = load_set(*options.sets)
     print(f"{len(clips)} clips, {sum(not c.attack for c in clips)} bona fide; {recipe}")
     if options.without:
-        scored = Folds(clips, features, recipe, options.work)
+        scored = Folds(clips, features, recipe, options.work, recordings=longer)
         unheard(scored, options.without, options.parts, options.write)
         return
     for what in options.what:
-        scored = Folds(clips, features, recipe, options.work)
+        kept = longer if what == "family" else None
+        scored = Folds(clips, features, recipe, options.work, recordings=kept)
         splits = {
             "family": lambda items: folds.leave_one_family_out(items, options.parts),
             "speaker": lambda items: folds.leave_speakers_out(items, 4),

@@ -18,7 +18,7 @@ from sts_eval.audit import AuditError
 from sts_eval.audit.case.custody import CustodyLog, LogEntry, plan_in
 from sts_eval.audit.case.examine import ExamineConfig, start
 from sts_eval.audit.case.inventory import InventoryEntry, take_inventory
-from sts_eval.audit.case.parts import load_encoder
+from sts_eval.audit.case.parts import load_encoder, part_files
 from sts_eval.audit.case.pool import run_pool
 from sts_eval.audit.case.records import Examination
 from sts_eval.audit.case.settings import Settings
@@ -71,6 +71,7 @@ def resume_case(out: Path) -> CustodyLog:
         settings = settings_of(log.entries)
         if settings.registry and _sha256(Path(settings.registry)) != settings.registry_sha256:
             raise AuditError(f"{settings.registry} has changed since: start the audit anew")
+        _check_parts(settings)
         if not any(each.event == "inventory" for each in log.entries):
             entries = take_inventory(Path(settings.recordings), leave_out=out)
             log.append("inventory", {"entries": [one.model_dump(mode="json") for one in entries]})
@@ -154,6 +155,15 @@ def encoder_facts(name: str) -> tuple[str, float]:
 
     encoder = load_encoder(name)
     return encoder.label, math.log(10) / encoder.calibration.slope
+
+
+def _check_parts(settings: Settings) -> None:
+    """The parts must be those that the audit began with. Raises AuditError."""
+    known = settings.part_files
+    now = part_files(settings.detectors, settings.encoder) if known else {}
+    changed = sorted(name for name in known.keys() | now.keys() if known.get(name) != now.get(name))
+    if changed:
+        raise AuditError(f"{changed[0]} has changed since: start the audit anew")
 
 
 def self_check(settings: Settings, check: Callable[[], None] | None = None) -> None:

@@ -15,7 +15,14 @@ from sts_eval.audit.calibration import GENUINE, Calibration
 from sts_eval.audit.case import condition
 from sts_eval.audit.case.inventory import InventoryEntry
 from sts_eval.audit.case.marks import read_marks
-from sts_eval.audit.case.parts import Part, load_detector, load_encoder, pieces, window_scores
+from sts_eval.audit.case.parts import (
+    Part,
+    load_detector,
+    load_encoder,
+    pieces,
+    side_by_side,
+    window_scores,
+)
 from sts_eval.audit.case.ratio import DECISIVE_LOG10, WEAK_LOG10, Ratio
 from sts_eval.audit.case.records import (
     DetectorFinding,
@@ -136,12 +143,14 @@ def _detect(detector: Part, samples: Samples, spans: list[Interval]) -> Detector
         return None
     scores = np.array([score for _, _, score in places])
     single = -detector.calibration.log10_lr(scores)
-    ratio = -detector.ratio(scores)
+    heard = side_by_side([(a, b) for a, b, _ in places], detector.seconds)
+    ratio = -detector.ratio(scores, heard)
     return DetectorFinding(
         detector=detector.label,
         score=round(float(scores.mean()), 5),
         ratio=ratio,
-        misled=misled(ratio, detector.calibration),
+        side_by_side=heard if detector.calibration.lengths else None,
+        misled=misled(ratio, detector.calibration, heard),
         windows=tuple(
             Window(start_s=a, end_s=b, log10_lr=round(float(value), 3))
             for (a, b, _), value in zip(places, single, strict=True)
@@ -149,18 +158,18 @@ def _detect(detector: Part, samples: Samples, spans: list[Interval]) -> Detector
     )
 
 
-def misled(ratio: Ratio, calibration: Calibration) -> Misled | None:
+def misled(ratio: Ratio, calibration: Calibration, windows: float = 1.0) -> Misled | None:
     """How often the validation was misled to at least two (ten) to one for the same side.
 
-    ratio: for synthetic over natural.
+    ratio: for synthetic over natural; windows: that it was read for.
     """
-    size = abs(ratio.value)
-    if calibration.misleading is None or size < WEAK_LOG10:
+    size, misleading = abs(ratio.value), calibration.misleading_at(windows)
+    if misleading is None or size < WEAK_LOG10:
         return None
     decisive = size >= DECISIVE_LOG10
     shares = {
         name: (each.decisive if decisive else each.weak, each.n)
-        for name, each in calibration.misleading.items()
+        for name, each in misleading.items()
         if (name == GENUINE) == (ratio.value > 0)
     }
     if not shares:

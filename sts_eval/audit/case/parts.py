@@ -5,11 +5,12 @@ user's own, `python:package.module:factory`, with the attributes `calibration` (
 `seconds` (the length it was calibrated for). Both score higher for what is genuine or the same.
 Here the detector's ratio is turned round: positive speaks for *synthetic*.
 
-Long recordings are cut into pieces of the calibrated length, because a calibration holds for the
-length it was made with: the score of a recording is the mean over its pieces, and the interval is a
-percentile bootstrap over them (`mean_ratio`). So the interval says how far the answer depends on
-which stretch of this recording was heard; what the calibration itself can support is said by its
-limits, beyond which no ratio goes.
+Long recordings are cut into pieces of the calibrated length: the score of a recording is the mean
+over its pieces, and the interval is a percentile bootstrap over them (`mean_ratio`). So the
+interval says how far the answer depends on which stretch of this recording was heard; what the
+calibration itself can support is said by its limits, beyond which no ratio goes. The mean of
+several windows errs less than one: a calibration of schema 2 knows by how much
+(`sts_eval.audit.lengths`), one of schema 1 reads both alike.
 
 An encoder whose scale holds for any length (`SpeakerScale`, schema 2) is read otherwise: the pieces
 use up all of the speech, and the score of two recordings is the cosine of their mean vectors,
@@ -18,6 +19,7 @@ corrected for length and consistency (`encoders.Quality`).
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +31,8 @@ from numpy.typing import NDArray
 from sts_eval.audit import AuditError
 from sts_eval.audit.calibration import Calibration
 from sts_eval.audit.case.ratio import Ratio
-from sts_eval.audit.encoders import Quality, Vector, own_cosine
+from sts_eval.audit.detectors import detector_files
+from sts_eval.audit.encoders import WEIGHTS, Quality, Vector, encoder_files, own_cosine
 from sts_eval.judges.base import Interval
 from sts_eval.registry import RegistryError, load_attribute
 from sts_eval.target import Samples
@@ -58,16 +61,20 @@ class Part:
 
     @property
     def reach(self) -> tuple[float, float]:
-        """The largest log10 LR for the other class (synthetic), and for its own (natural)."""
-        lower, upper = self.calibration.lower, self.calibration.upper
+        """The largest log10 LR for the other class (synthetic), and for its own (natural).
+
+        Of any length of recording: of one window it may be less.
+        """
+        lower, upper = self.calibration.reach
         return round(-lower / math.log(10), 3), round(upper / math.log(10), 3)
 
-    def ratio(self, scores: FloatArray) -> Ratio:
+    def ratio(self, scores: FloatArray, windows: float = 1.0) -> Ratio:
         """log10 LR of bona fide (encoder: same person) from the scores of pieces.
 
-        scores: [pieces], or [pieces of one recording, pieces of the other]. Raises AuditError.
+        scores: [pieces], or [pieces of one recording, pieces of the other]. windows: how many of a
+        detector's fit side by side into them (`side_by_side`). Raises AuditError.
         """
-        return mean_ratio(scores, self.calibration, self.label)
+        return mean_ratio(scores, self.calibration, self.label, windows)
 
     def pair_scores(self, heard: Vector, enrolled: Vector, heard_s: float) -> FloatArray:
         """[P, N] scores of the pieces of two recordings; their mean is the score of the two.
@@ -97,6 +104,25 @@ def load_encoder(name: str) -> Part:
     return _wrap(part, name, "sts_eval.audit.encoders:speaker_scale")
 
 
+def part_files(detectors: Sequence[str], encoder: str) -> dict[str, str]:
+    """SHA-256 of the files that these parts are read from, by path; the shipped ones by name.
+
+    Labels name a version of the weights; what a score is worth stands in files beside them.
+    Raises AuditError.
+    """
+    files = [file for name in detectors for file in detector_files(name)]
+    files += encoder_files(encoder) if encoder else []
+    try:
+        return {
+            file.name if file.parent == WEIGHTS else str(file): hashlib.sha256(
+                file.read_bytes()
+            ).hexdigest()
+            for file in files
+        }
+    except OSError as error:
+        raise AuditError(f"{error.filename}: {error.strerror}") from error
+
+
 def _load(name: str, loader: str) -> Any:
     if name.startswith(_OWN):
         return load_attribute(name.removeprefix(_OWN))()
@@ -120,8 +146,16 @@ def _wrap(part: Any, name: str, shipped: str) -> Part:
     return Part(part, f"{part.name} {part.version}", calibration, seconds, languages, quality)
 
 
-def mean_ratio(scores: FloatArray, calibration: Calibration, label: str = "the part") -> Ratio:
-    """log10 LR of the mean score, with a bootstrap interval over every axis of `scores`."""
+def mean_ratio(
+    scores: FloatArray,
+    calibration: Calibration,
+    label: str = "the part",
+    windows: float = 1.0,
+) -> Ratio:
+    """log10 LR of the mean score, with a bootstrap interval over every axis of `scores`.
+
+    windows: the length that the mean is read for, see `sts_eval.audit.lengths`.
+    """
     if scores.size == 0 or not np.all(np.isfinite(scores)):
         raise AuditError(f"{label} gave a score that is not a number")
     rng = np.random.default_rng(0)
@@ -131,7 +165,8 @@ def mean_ratio(scores: FloatArray, calibration: Calibration, label: str = "the p
         columns = rng.integers(scores.shape[1], size=(DRAWS, scores.shape[1]))
         drawn = np.take_along_axis(drawn, columns, axis=1).mean(axis=1)
     ends = np.quantile(drawn, [0.025, 0.975])
-    lo, value, hi = calibration.log10_lr([ends[0], float(scores.mean()), ends[1]]).tolist()
+    three = [ends[0], float(scores.mean()), ends[1]]
+    lo, value, hi = calibration.log10_lr(three, windows).tolist()
     lo, hi = min(lo, value), max(hi, value)
     return Ratio(value=round(value, 3), lo=round(lo, 3), hi=round(hi, 3))
 
@@ -191,6 +226,18 @@ def window_scores(
         for a, b, score in scored
         if score is not None and _spoken(a, b, spans) >= (b - a) / 2
     ]
+
+
+def side_by_side(places: Sequence[tuple[float, float]], seconds: float) -> float:
+    """How many windows of `seconds` fit side by side into what windows (start s, end s) cover.
+
+    At least 1: what is shorter than a window was scored as one. places: in order of their starts.
+    """
+    covered = last = 0.0
+    for start, end in places:
+        covered += max(0.0, end - max(start, last))
+        last = max(last, end)
+    return max(1.0, round(covered / seconds, 3))
 
 
 def _spoken(start: float, end: float, spans: Sequence[Interval]) -> float:

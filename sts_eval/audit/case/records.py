@@ -58,13 +58,16 @@ class Misled(_Record):
 class DetectorFinding(_Record):
     """What one detector says about a recording; ratio: for synthetic over natural.
 
-    misled: None where there is no support, or its validation kept no such count.
+    side_by_side: how many windows it was read for (`sts_eval.audit.lengths`); None: the calibration
+    reads all lengths alike. misled: None where there is no support, or its validation kept no such
+    count.
     """
 
     detector: str
     score: float
     ratio: Ratio
     windows: tuple[Window, ...]
+    side_by_side: float | None = None
     misled: Misled | None = None
 
 

@@ -35,6 +35,7 @@ class Settings(BaseModel):
     """The plan of an audit. margin: of scores, worth a ratio of ten; None without an encoder.
 
     detector_reach: for each detector the largest log10 LR for synthetic, and for natural.
+    part_files: SHA-256 of what the detectors and the encoder were read from (`parts.part_files`).
     default: what holds for recordings that `context` (by name as shown) does not name.
     """
 
@@ -50,6 +51,7 @@ class Settings(BaseModel):
     detector_reach: tuple[tuple[float, float], ...] = ()
     encoder: str
     encoder_label: str = ""
+    part_files: dict[str, str] = {}
     margin: float = 0.0
     marks: tuple[str, ...]
     limits: Limits

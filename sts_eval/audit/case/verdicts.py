@@ -279,6 +279,7 @@ def _misled(detectors: Sequence[DetectorFinding], origin: str) -> str:
 def _evidence(found: Examination, subjects: Sequence[str], names: Mapping[str, str]) -> list[str]:
     lines = [
         f"{each.detector}: {numbers(each.ratio)}, {verbal(each.ratio, 'synthetic', 'natural')}"
+        + _length_words(each)
         for each in found.detectors
     ]
     ranked = sorted(found.likenesses, key=lambda each: -each.score)
@@ -288,6 +289,14 @@ def _evidence(found: Examination, subjects: Sequence[str], names: Mapping[str, s
         words = verbal(each.ratio, f"a likeness to {name}", "somebody else")
         lines.append(f"{name}, among {len(ranked)} compared: {numbers(each.ratio)}, {words}")
     return lines
+
+
+def _length_words(finding: DetectorFinding) -> str:
+    """What the mean over the windows was read for."""
+    n, worth = len(finding.windows), finding.side_by_side
+    if worth is None or n < 2:
+        return ""
+    return f" (mean of {n} windows, read as that of {worth:.1f} side by side)"
 
 
 def numbers(ratio: Ratio) -> str:

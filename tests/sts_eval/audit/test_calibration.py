@@ -156,7 +156,8 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
         ({"slope": -1}, "slope"),
         ({"slope": "x"}, "slope"),
         ({"upper": -0.5}, "upper"),
-        ({"schema": "sts-eval/calibration/2"}, "schema"),
+        ({"schema": "sts-eval/calibration/3"}, "schema"),
+        ({"schema": "sts-eval/calibration/2"}, "file"),
         ({"extra": 1}, "extra"),
     ],
 )
