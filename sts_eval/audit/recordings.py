@@ -25,13 +25,19 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sts_eval.audio import resample
 from sts_eval.audit import AuditError
-from sts_eval.audit.attacks import copy_synthesis
-from sts_eval.audit.channel import CODECS, RATE_HZ, apply_channel, draw_channel
+from sts_eval.audit.channel import CODECS, RATE_HZ, draw_channel
 from sts_eval.audit.detectors import HOP_S, WINDOW_S, window_starts
-from sts_eval.audit.room import apply_room, draw_room, gaps_of, load_pauses
-from sts_eval.audit.training_set import CLIP_S, Clip, SetOptions, clips, statistics
+from sts_eval.audit.room import draw_room, load_pauses
+from sts_eval.audit.training_set import (
+    CLIP_S,
+    Clip,
+    SetOptions,
+    as_recorded,
+    claim,
+    clips,
+    statistics,
+)
 from sts_eval.units import SAMPLE_RATE_HZ
 
 Array = NDArray[np.float32]
@@ -86,13 +92,7 @@ def build(
     """
     from sts_eval.trace import write_text_atomic
 
-    target.mkdir(parents=True, exist_ok=True)
-    settings = {"genuine": [f.name for f in genuine], "synthetic": [f.name for f in synthetic]}
-    text = json.dumps({**settings, **asdict(options), "pieces": PIECES}, sort_keys=True)
-    about = target / "settings.json"
-    if about.is_file() and about.read_text() != text:
-        raise AuditError(f"{target} holds recordings of other settings: name another folder")
-    write_text_atomic(about, text)
+    claim(target, genuine, synthetic, {**asdict(options), "pieces": PIECES})
     pauses, number = load_pauses(genuine), 0
     progress.begin("recordings", 0)
     for number, chunk in enumerate(batched(joined(genuine, synthetic, options), CHUNK)):
@@ -139,11 +139,9 @@ def render(source: Source, codec: str, pauses: Sequence[Array], rng: np.random.G
         part[-len(fade) :] *= fade[::-1]
         pieces += [part, np.zeros(round(rng.uniform(*PAUSE_S) * SAMPLE_RATE_HZ), np.float32)]
     speech = np.concatenate(pieces[:-1])
-    made = copy_synthesis(speech, source.copied_by) if source.copied_by else speech
-    narrow = resample(made, SAMPLE_RATE_HZ, RATE_HZ)
-    gaps = np.resize(gaps_of(speech)[::3].repeat(2), len(narrow))
-    heard = apply_room(narrow, draw_room(rng), pauses, gaps)
-    return apply_channel(heard, draw_channel(rng, codec), CLIP_S * len(source.parts))
+    seconds = CLIP_S * len(source.parts)
+    room, channel = draw_room(rng), draw_channel(rng, codec)
+    return as_recorded(speech, source.copied_by, room, channel, pauses, seconds)
 
 
 def load(*folders: Path) -> Recordings:

@@ -20,7 +20,7 @@ import itertools
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from sts_eval.audio import load_audio, resample
 from sts_eval.audit import AuditError
 from sts_eval.audit.attacks import FAMILIES, FAMILY_OF, copy_synthesis, programs_of
-from sts_eval.audit.channel import CODECS, RATE_HZ, apply_channel, draw_channel
+from sts_eval.audit.channel import CODECS, RATE_HZ, Channel, apply_channel, draw_channel
 from sts_eval.audit.items import Item
-from sts_eval.audit.room import apply_room, draw_room, gaps_of, load_pauses
+from sts_eval.audit.room import Room, apply_room, draw_room, gaps_of, load_pauses
 from sts_eval.stimuli.conditions import trim
 from sts_eval.units import SAMPLE_RATE_HZ
 
@@ -190,13 +190,7 @@ def build(
     """
     from sts_eval.trace import write_text_atomic
 
-    target.mkdir(parents=True, exist_ok=True)
-    settings = {"genuine": [f.name for f in genuine], "synthetic": [f.name for f in synthetic]}
-    settings_text = json.dumps({**settings, **asdict(options)}, sort_keys=True)
-    about = target / "settings.json"
-    if about.is_file() and about.read_text() != settings_text:
-        raise AuditError(f"{target} holds a set of other settings: delete it or name another")
-    write_text_atomic(about, settings_text)
+    claim(target, genuine, synthetic, asdict(options))
     chunk: list[tuple[Clip, Any]] = []
     number, pauses = 0, load_pauses(genuine)
     progress.begin("clips", 0)
@@ -213,6 +207,39 @@ def build(
         write_text_atomic(target / "complete", f"{number}\n")
 
 
+def claim(
+    target: Path, genuine: list[Path], synthetic: list[Path], options: dict[str, Any]
+) -> None:
+    """Make the folder `target` for what is made with these settings, or go on with it.
+
+    Raises AuditError: it was made with others.
+    """
+    from sts_eval.trace import write_text_atomic
+
+    target.mkdir(parents=True, exist_ok=True)
+    settings = {"genuine": [f.name for f in genuine], "synthetic": [f.name for f in synthetic]}
+    text = json.dumps({**settings, **options}, sort_keys=True)
+    about = target / "settings.json"
+    if about.is_file() and about.read_text() != text:
+        raise AuditError(f"{target} was made with other settings: delete it or name another folder")
+    write_text_atomic(about, text)
+
+
+def as_recorded(
+    speech: Array,
+    attack: str,
+    room: Room,
+    channel: Channel,
+    pauses: Sequence[Array],
+    seconds: float,
+) -> Array:
+    """Speech [S] at 24 kHz, or its copy by an attack ("": none), heard in a room, at 16 kHz."""
+    made = copy_synthesis(speech, attack) if attack else speech
+    narrow = resample(made, SAMPLE_RATE_HZ, RATE_HZ)
+    gaps = np.resize(gaps_of(speech)[::3].repeat(2), len(narrow))
+    return apply_channel(apply_room(narrow, room, pauses, gaps), channel, seconds)
+
+
 def _write_chunk(
     file: Path,
     chunk: list[tuple[Clip, Any]],
@@ -223,14 +250,10 @@ def _write_chunk(
     rows, done = [], []
     for at, (clip, audio) in enumerate(chunk):
         source, attack = audio if isinstance(audio, tuple) else (audio, "")
-        made = copy_synthesis(source, attack) if attack else source
-        narrow = resample(made, SAMPLE_RATE_HZ, RATE_HZ)
-        gaps = np.resize(gaps_of(source)[::3].repeat(2), len(narrow))
         rng = np.random.default_rng([options.seed, number, at])
         codec = CODECS[zlib.crc32(f"{clip.group} {clip.attack} {at}".encode()) % len(CODECS)]
         channel = draw_channel(rng, codec)
-        heard = apply_room(narrow, draw_room(rng), pauses, gaps)
-        heard = apply_channel(heard, channel, CLIP_S)
+        heard = as_recorded(source, attack, draw_room(rng), channel, pauses, CLIP_S)
         rows.append(np.round(np.clip(heard, -1, 1) * 32767).astype(np.int16))
         done.append({**asdict(clip), "codec": codec})
     partial = file.with_suffix(".partial")
