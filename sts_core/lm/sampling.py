@@ -7,10 +7,9 @@ Without temperature, text is decided in two steps: first whether a word begins (
 against PAD), then which. The likeliest single token would be PAD for as long as the words share
 their probability among them, and an agent in doubt would never begin.
 
-An agent that is silent begins only when it is rather sure: PAD gains `reluctance` nats then,
-whatever the temperature. Log 3, the default, asks for 75 % where a word within a reply needs 50. It
-costs some tens of milliseconds of onset, and keeps the agent from answering those who do not speak
-to it.
+With `reluctance` an agent that is silent begins only when it is surer: PAD gains so many nats then,
+whatever the temperature (log 3: it takes 75 % where a word within a reply takes 50). It answers
+fewer of those who do not speak to it, and fewer of those who do in noise; by default it is 0.
 
 Each conversation has a generator of its own, so that its tokens depend on its seed alone and not
 on the batch it runs in.
@@ -39,7 +38,7 @@ class SamplingConfig:
     semantic_temperature: float = 0.0
     acoustic_temperature: float = 0.0
     code_top_k: int = 100
-    reluctance: float = math.log(3)
+    reluctance: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

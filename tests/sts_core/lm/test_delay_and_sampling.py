@@ -1,5 +1,7 @@
 """The acoustic delay has an exact inverse; sampling obeys temperature, top-k and seed."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -69,7 +71,7 @@ def chances(words: float) -> torch.Tensor:
     ("words", "within", "to_begin"), [(0.45, 0, 0), (0.55, 2, 0), (0.74, 2, 0), (0.76, 2, 2)]
 )
 def test_to_begin_takes_three_to_one_and_to_go_on_even_odds(words, within, to_begin):
-    sampler = Sampler(SamplingConfig(), [0])
+    sampler = Sampler(SamplingConfig(reluctance=math.log(3)), [0])
     long = torch.tensor([SILENT_FRAMES])
     assert int(sampler.text(chances(words), long - 1)) == within
     assert int(sampler.text(chances(words), long)) == to_begin
@@ -77,7 +79,7 @@ def test_to_begin_takes_three_to_one_and_to_go_on_even_odds(words, within, to_be
 
 def test_reluctance_holds_at_any_temperature():
     # odds of 3 against 1 become 1 against 1: half of 2,000 draws begin, three errors are 0.034
-    config = SamplingConfig(text_temperature=1.0)
+    config = SamplingConfig(text_temperature=1.0, reluctance=math.log(3))
     sampler = Sampler(config, range(2000))
     silent = torch.full((2000,), SILENT_FRAMES)
     drawn = sampler.text(chances(0.75).expand(2000, 4), silent)
