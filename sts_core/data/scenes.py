@@ -47,9 +47,9 @@ ASKED = {
     "long": 0.09,
 }
 OVERHEARD = {"generic": 0.3, "fact": 0.3, "arithmetic": 0.2, "long": 0.2}
-# An agent that took a back-channel for a barge-in must find its way back. A larger share would
-# teach it to hold.
-HOLDS, HOLD_LEAST_S = 0.25, 1.2
+# An agent that took a back-channel for a barge-in must find its way back, before the silence sounds
+# like a broken line. A larger share would teach it to hold.
+HOLDS, HOLD_LEAST_S, HOLD_MOST_FRAMES = 0.25, 1.2, 5
 DELAYS, DELAY_SHARES = (0, 1, 2), (0.7, 0.22, 0.08)
 MOST_FRAMES = 200
 
@@ -58,7 +58,7 @@ MOST_FRAMES = 200
 class SceneShares:
     """How often each kind of conversation is drawn, in proportion."""
 
-    question: float = 0.27
+    question: float = 0.24
     two_questions: float = 0.05
     follow_up: float = 0.05
     correction: float = 0.04
@@ -68,7 +68,7 @@ class SceneShares:
     background: float = 0.18
     statement: float = 0.04
     silence: float = 0.02
-    tone: float = 0.15
+    tone: float = 0.18
     tone_deaf: float = 0.0
     monologue: float = 0.0
     canary: float = 0.0
@@ -276,6 +276,7 @@ class Scenes:
             if rng.random() < HOLDS and end_s - at_s > HOLD_LEAST_S:
                 silent = _falls_silent(at_s)
                 again = max(silent + 1, answer_frame(over_s, int(rng.integers(2))))
+                again = min(again, silent + HOLD_MOST_FRAMES)
                 end_s = (draft.agent_holds(silent, again) + 1) * FRAME_S
             at_s += rng.uniform(1.5, 4.0)
         return end_s
@@ -288,7 +289,8 @@ class Scenes:
         while at_s < end_s - 0.5:
             # mostly questions: that they are soft must be the only reason not to answer
             other = self._request(rng, OVERHEARD)
-            level_db = rng.uniform(-26, -15)  # of -23 dBFS: see `shards.in_the_room`
+            # of -23 dBFS (see `shards.in_the_room`); the louder, the more often: the harder
+            level_db = rng.triangular(-26, -15, -15)
             at_s = self._ask(draft, other, at_s, rng, gain_db=level_db, heard=False)
             at_s += rng.uniform(0.1, 1.0)
         if rng.random() < 0.35:

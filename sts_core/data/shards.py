@@ -47,7 +47,7 @@ def in_the_room(dialogue: Dialogue, babble: Audio, rng: np.random.Generator) -> 
     """The user's channel as a microphone gives it, float32 [T * 1920].
 
     Echo of the agent (1 in 4, 18 to 40 dB down, 20 to 200 ms late), room (1 in 5), noise or babble
-    5 to 40 dB below speech (2 in 3), band limits (1 in 5), gain -9 to +5 dB: the user is never
+    3 to 35 dB below speech (2 in 3), band limits (1 in 5), gain -9 to +5 dB: the user is never
     softer than -32 dBFS. Where somebody is overheard it is -9 to 0 dB, so they are below -38: one
     level must not ask for an answer in one conversation and for none in another.
 
@@ -62,9 +62,9 @@ def in_the_room(dialogue: Dialogue, babble: Audio, rng: np.random.Generator) -> 
     if rng.random() < 0.2:
         audio = _in_room(audio, rng)
     if rng.random() < 0.65:
-        noise = np.resize(babble, audio.size) if rng.random() < 0.2 else _noise(audio.size, rng)
+        noise = np.resize(babble, audio.size) if rng.random() < 0.3 else _noise(audio.size, rng)
         speech = np.full(audio.size, np.float32(0.07))  # the corpus's level: -23 dBFS
-        audio = audio + _mixed(speech, noise, rng.uniform(5, 40)) - speech
+        audio = audio + _mixed(speech, noise, rng.uniform(3, 35)) - speech
     if rng.random() < 0.2:
         audio = _band_limited(audio, rng)
     loudest_db = 0 if dialogue.kind == "background" else 5

@@ -19,6 +19,10 @@ given. What the ear says is blurred by Gaussian noise of `ear_noise` (the ear's 
 unit variance) and withheld in `ear_loss` of the frames, so that no conversation sounds twice the
 same.
 
+A model that goes on learning forgets what new conversations seldom ask. With `keep_from` its text
+is held to that of another model in all kinds of conversation but `new_kinds`: the divergence of
+both is one more loss (after Li & Hoiem, "Learning without Forgetting", 2016).
+
 Weights that are evaluated and saved are an exponential moving average. Shards are read as
 `sts-core compose` writes them; a running composition may go on in another process.
 """
@@ -59,6 +63,9 @@ class LMTraining:
         validation: the same, of other seeds and never trained on; None: no validation.
         start_from: weights to begin with; None: from nothing.
         frames: frames in a batch, about.
+        keep_from: weights whose text the model keeps to where it has nothing new to learn (see
+            the module); None: it may forget.
+        new_kinds: the kinds of conversation in which it may depart from them.
         only: if not empty, only parameters whose names begin so are trained, and the result is a
             small delta against `start_from`.
     """
@@ -67,6 +74,8 @@ class LMTraining:
     validation: str | None = None
     run: str = "runs/lm"
     start_from: str | None = None
+    keep_from: str | None = None
+    new_kinds: tuple[str, ...] = ("back_channel", "background")
     only: tuple[str, ...] = ()
     device: str = "auto"
     threads: int = 2
@@ -79,6 +88,7 @@ class LMTraining:
     weight_decay: float = 0.05
     average: float = 0.995
     text_weight: float = 1.0
+    keep_weight: float = 2.0
     user_weight: float = 1.0
     semantic_weight: float = 1.0
     pitch_weight: float = 0.3
@@ -98,9 +108,13 @@ class LMTraining:
 
 
 def losses(
-    model: DuplexLM, batch: Batch, config: LMTraining, generator: torch.Generator
+    model: DuplexLM,
+    batch: Batch,
+    config: LMTraining,
+    generator: torch.Generator,
+    teacher: DuplexLM | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of a batch and its parts (see the module)."""
+    """The loss of a batch and its parts (see the module); teacher: the model of `keep_from`."""
     frames = batch.frames
     ear = frames.ear.float()
     if model.training:
@@ -133,7 +147,25 @@ def losses(
     depth = depth + config.acoustic_weight * error + spread
     total = config.text_weight * text + config.user_weight * user + depth
     parts = {"text": text, "user": user, "semantic": semantic, "pitch": pitch, "acoustic": error}
+    if teacher is not None:
+        known = torch.tensor([kind not in config.new_kinds for kind in batch.kinds])
+        weight = text_weight * known.to(text_weight.device)[:, None]
+        parts["kept"] = _divergence(teacher, batch, heard.text_logits, weight)
+        total = total + config.keep_weight * parts["kept"]
     return total, parts
+
+
+def _divergence(teacher: DuplexLM, batch: Batch, logits: Tensor, weight: Tensor) -> Tensor:
+    """Mean divergence of text logits [B, T, V] from the teacher's, by weight [B, T]; nats."""
+    with torch.no_grad():
+        known = teacher(batch.frames._replace(ear=batch.frames.ear.float())).text_logits
+    each = F.kl_div(
+        logits.float().log_softmax(-1),
+        known.float().log_softmax(-1),
+        reduction="none",
+        log_target=True,
+    )
+    return (each.sum(-1) * weight).sum() / weight.sum().clamp(min=1.0)
 
 
 def _noisy(
@@ -217,6 +249,9 @@ class Run:
             codec = load_codec()
             heard = hearing(codec, self.data.spoken_codes())
             self.model.code_tables.start_from(codec.code_vectors(), heard)
+        self.teacher = None
+        if config.keep_from:
+            self.teacher = load_lm(Path(config.keep_from)).to(self.device)
         self.model.to(self.device).train()
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(not config.only or name.startswith(config.only))
@@ -323,7 +358,7 @@ def _step(run: Run, step: int) -> dict[str, float]:
     batch = to_device(run.data.batch(rng, config.frames), run.device)
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
     with mixed_precision(run.device.type):
-        loss, parts = losses(run.model, batch, config, generator)
+        loss, parts = losses(run.model, batch, config, generator, run.teacher)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)

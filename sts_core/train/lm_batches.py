@@ -23,6 +23,7 @@ class Batch(NamedTuple):
     speaking: Tensor  # bool [B, T]
     inside: Tensor  # bool [B, T], false where padded
     text_weight: Tensor  # [B]
+    kinds: tuple[str, ...]  # B of `sts_core.data.scenes`
 
 
 class Conversations:
@@ -91,10 +92,13 @@ class Conversations:
             text[row, :end], words[row, :end] = shard.text[part], shard.words[part]
             speaking[row, :end], inside[row, :end] = shard.speaking[part], True
         voice = np.array([shard.voice[i] for shard, i in picked], np.int64)
-        weight = [self.text_weights.get(str(shard.kind[i]), 1.0) for shard, i in picked]
+        kinds = tuple(str(shard.kind[i]) for shard, i in picked)
+        weight = [self.text_weights.get(kind, 1.0) for kind in kinds]
         t = torch.from_numpy
         frames = Frames(t(text), t(ear), t(voice))
-        return Batch(frames, t(codes), t(words), t(speaking), t(inside), torch.tensor(weight))
+        return Batch(
+            frames, t(codes), t(words), t(speaking), t(inside), torch.tensor(weight), kinds
+        )
 
 
 def _length(item: tuple[Shard, int]) -> int:
@@ -107,4 +111,5 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     if device.type == "cpu":
         return batch
     frames = Frames(*(value.to(device) for value in batch.frames))
-    return Batch(frames, *(value.to(device) for value in batch[1:]))
+    codes, words, speaking, inside, weight = (value.to(device) for value in batch[1:-1])
+    return Batch(frames, codes, words, speaking, inside, weight, batch.kinds)

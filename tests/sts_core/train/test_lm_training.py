@@ -32,7 +32,9 @@ SMALL = LMConfig(
 )
 
 
-def shard(seed: int, count: int = 6) -> Shard:
+def shard(
+    seed: int, count: int = 6, kind: str = "question", says: tuple[int, int] = (3, 7)
+) -> Shard:
     """Conversations in which the agent says what the ear tells it to."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(10, 20, size=count)
@@ -43,12 +45,12 @@ def shard(seed: int, count: int = 6) -> Shard:
     return Shard(
         ear=ear,
         codes=np.repeat(sign[:, None] + 5, 8, axis=1).astype(np.uint16),
-        text=(sign * 4 + 3).astype(np.uint16),
+        text=np.array(says, np.uint16)[sign],
         words=np.zeros(frames, np.uint16),
         speaking=np.ones(frames, bool),
         first=np.cumsum([0, *lengths]),
         voice=np.zeros(count, np.uint8),
-        kind=np.array(["question"] * count),
+        kind=np.array([kind] * count),
     )
 
 
@@ -100,6 +102,28 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     resumed = load_lm(train(replace(parts, steps=8), resume=True, echo=quiet))
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
+
+
+@pytest.mark.parametrize(("kind", "forgets"), [("question", False), ("back_channel", True)])
+def test_what_it_knew_is_kept_except_where_there_is_something_new_to_learn(
+    config: LMTraining, tmp_path: Path, kind: str, forgets: bool
+) -> None:
+    base = train(replace(config, steps=100), echo=quiet)
+    (tmp_path / "other").mkdir()
+    _write(tmp_path / "other" / "0.npz", shard(5, kind=kind, says=(7, 3)))
+    more = replace(
+        config,
+        shards=str(tmp_path / "other"),
+        run=str(tmp_path / "more"),
+        start_from=str(base),
+        keep_from=str(base),
+        keep_weight=20.0,
+        steps=100,
+    )
+    train(more, echo=quiet)
+    last = lines_of(more)[-1]
+    assert (last["val_text_accuracy"] < 0.1) == forgets  # of what the base has learnt
+    assert (last["val_text_accuracy"] > 0.9) != forgets
 
 
 def test_a_run_is_not_overwritten(config: LMTraining) -> None:
