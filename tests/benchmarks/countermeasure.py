@@ -257,7 +257,7 @@ def _difference(one: folds.FoldReport, other: folds.FoldReport) -> None:
     result = summary.summarise(make_sample(changes), "mean", seed=0, name="eer_difference")
     lo, hi = result.bounds
     interval = "" if lo is None else f" [{lo:+.1f}, {hi:+.1f}] over {len(changes)} families"
-    print(f"with pitch less without: macro EER {result.value:+.1f} %{interval}", flush=True)
+    print(f"with pitch less without: macro EER {result.value:+.1f} points{interval}", flush=True)
 
 
 def unheard(scored: Folds, voices: list[str], parts: int, target: Path) -> None:
