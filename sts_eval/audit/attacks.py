@@ -1,6 +1,6 @@
 """Copy-synthesis: the same voice, words and channel, only the waveform made by a machine.
 
-    world              WORLD analysis and synthesis (Morise et al., 2016), pyworld, extra [eval]
+    world              WORLD analysis and synthesis (Morise et al., 2016), pyworld, extra [prosody]
     world_coded        the same from 40 numbers of envelope a frame, as vocoders of TTS had
     world_slow         the same from a frame every 10 ms
     griffin_lim        phases from magnitudes by iteration (Griffin and Lim, 1984)
@@ -75,7 +75,7 @@ def load_pyworld() -> Any:
     try:
         import pyworld
     except ImportError as error:
-        raise AuditError("WORLD is not installed: pip install 'sts-eval[eval]'") from error
+        raise AuditError("WORLD is not installed: pip install 'sts-eval[prosody]'") from error
     return pyworld
 
 

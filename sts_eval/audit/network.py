@@ -145,25 +145,32 @@ def linear_bank(bins: int, bands: int) -> Tensor:
 
 
 class Countermeasure(nn.Module):
-    """Statistics [B, 1069] -> cosines to (spoof, bona fide) of each member [B, M, 2].
+    """Statistics [B, D] -> cosines to (spoof, bona fide) of each member [B, M, 2].
 
     The members are networks of one hidden layer that differ by their first weights and by what was
-    dropped: their mean errs less than each of them.
+    dropped: their mean errs less than each of them. dimension: D, that of `Features` unless other
+    statistics are tried.
     """
 
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, width: int = 128, dropout: float = 0.5, members: int = 3) -> None:
+    def __init__(
+        self,
+        width: int = 128,
+        dropout: float = 0.5,
+        members: int = 3,
+        dimension: int = DIMENSION,
+    ) -> None:
         super().__init__()
         import_speechbrain()
         from speechbrain.lobes.models.ECAPA_TDNN import Classifier
 
         self.width, self.members = width, members
-        self.register_buffer("mean", torch.zeros(DIMENSION))
-        self.register_buffer("spread", torch.ones(DIMENSION))
+        self.register_buffer("mean", torch.zeros(dimension))
+        self.register_buffer("spread", torch.ones(dimension))
         self.encoders = nn.ModuleList(
-            nn.Sequential(nn.Dropout(dropout), nn.Linear(DIMENSION, width), nn.LeakyReLU(0.1))
+            nn.Sequential(nn.Dropout(dropout), nn.Linear(dimension, width), nn.LeakyReLU(0.1))
             for _ in range(members)
         )
         self.heads = nn.ModuleList(Classifier(width, out_neurons=2) for _ in range(members))

@@ -66,7 +66,7 @@ class Sampler:
                 raise AuditError("training needs both bona fide and spoofed clips")
 
     def batch(self, step: int, options: TrainOptions) -> tuple[torch.Tensor, torch.Tensor]:
-        """(statistics [B, 1069], labels [B]: 1 bona fide)."""
+        """(statistics [B, D], labels [B]: 1 bona fide)."""
         rng = np.random.default_rng([options.seed, step])
         labels = np.arange(options.rows) % 2
         drawn = []
@@ -84,9 +84,12 @@ def train(
     run: Path | None = None,
     report: Report | None = None,
 ) -> Countermeasure:
-    """A trained network, in evaluation mode. run: folder for checkpoints (None: none are kept)."""
+    """A trained network, in evaluation mode. features: [N, D] of the clips.
+
+    run: folder for checkpoints (None: none are kept).
+    """
     torch.manual_seed(options.seed)
-    net = Countermeasure(options.width, options.dropout, options.members)
+    net = Countermeasure(options.width, options.dropout, options.members, features.shape[1])
     net.mean.copy_(torch.from_numpy(features.mean(axis=0)))
     net.spread.copy_(torch.from_numpy(features.std(axis=0) + 1e-3))
     optimiser = torch.optim.AdamW(
@@ -150,7 +153,7 @@ def _resume(path: Path, net: Countermeasure, optimiser: Any, options: TrainOptio
 
 
 def score_features(net: Countermeasure, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """[N] scores of statistics [N, 1069]; higher = bona fide."""
+    """[N] scores of statistics [N, D]; higher = bona fide."""
     with torch.inference_mode():
         return np.asarray(net.scores(torch.from_numpy(features)).double().numpy())
 
