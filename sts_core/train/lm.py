@@ -165,7 +165,7 @@ def _divergence(teacher: DuplexLM, batch: Batch, logits: Tensor, weight: Tensor)
         reduction="none",
         log_target=True,
     )
-    return (each.sum(-1) * weight).sum() / weight.sum().clamp(min=1.0)
+    return _mean(each.sum(-1), weight)
 
 
 def _noisy(
@@ -187,7 +187,12 @@ def _blurred(ear: Tensor, config: LMTraining, generator: torch.Generator) -> Ten
 
 def _weighted(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     each = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="none")
-    return (each * weight.flatten()).sum() / weight.sum().clamp(min=1.0)
+    return _mean(each.view_as(weight), weight)
+
+
+def _mean(each: Tensor, weight: Tensor) -> Tensor:
+    """Mean of values [B, T] by weight [B, T]."""
+    return (each * weight).sum() / weight.sum().clamp(min=1.0)
 
 
 @torch.no_grad()

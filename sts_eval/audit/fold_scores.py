@@ -80,12 +80,16 @@ class FoldScores:
             np.save(file, score_features(net, asked))
             self._on_trained()
         scores, of_windows = np.split(np.load(file), [len(sides[1])])
-        for index, score in zip(sides[1], scores.tolist(), strict=True):
-            self._scores.setdefault(index, []).append(score)
+        self.add(sides[1], scores)
         ends = np.cumsum([len(block) for block in windows])[:-1]
         for index, found in zip(heard, np.split(of_windows, ends), strict=False):
             self._windows.setdefault(index, []).append(found)
         return scores
+
+    def add(self, tested: Sequence[int], scores: NDArray[np.float64]) -> None:
+        """Count the scores [n] of a fold's test side: the numbers [n] of its clips."""
+        for index, score in zip(tested, scores.tolist(), strict=True):
+            self._scores.setdefault(index, []).append(score)
 
     def _recordings_of(self, test: Sequence[Item]) -> list[int]:
         """The recordings whose voice and, if they are synthetic, family are on a test side."""

@@ -238,14 +238,10 @@ def _evaluated(
     ready = iter(scores)
     found = folds.evaluate(scored.items, splits, lambda train, test: next(ready))
     show(what, found)
-    of_clip: dict[int, list[float]] = {}
+    tested = Folds(scored.clips, scored.features, scored.options, scored.work)
     for fold, each in zip(splits, scores, strict=True):
-        for index, score in zip(fold.test.tolist(), each.tolist(), strict=True):
-            of_clip.setdefault(index, []).append(score)
-    index = sorted(of_clip)
-    mean = np.array([np.mean(of_clip[i]) for i in index])
-    genuine = np.array([not scored.clips[i].attack for i in index])
-    voices = np.array([scored.clips[i].speaker for i in index])
+        tested.add(fold.test.tolist(), each)
+    mean, genuine, voices, _ = tested.heard
     print(f"  Cllr, calibrated, held-out voices {held_out_cllr(mean, genuine, voices):.3f}")
     return found
 

@@ -1,29 +1,16 @@
 """`--pitch` of the countermeasure's benchmark: statistics are kept, what is missing is filled."""
 
-import importlib.util
 import json
 from dataclasses import asdict
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 from sts_eval.audit.training_set import Clip
 
+from .conftest import load_benchmark
 
-def load_benchmark() -> ModuleType:
-    """tests/benchmarks is no package: by its path."""
-    file = Path(__file__).parents[2] / "benchmarks" / "countermeasure.py"
-    spec = importlib.util.spec_from_file_location("countermeasure_benchmark", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-benchmark = load_benchmark()
+benchmark = load_benchmark("countermeasure")
 
 
 def made_up() -> tuple[list[Clip], np.ndarray]:

@@ -1,30 +1,15 @@
 """The fit of a speaker scale, on vectors whose lengths and consistencies are known."""
 
-import importlib.util
 import math
-import sys
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 from sts_eval.audit.likelihood import cllr
 
+from .conftest import load_benchmark
 
-def load_benchmark() -> ModuleType:
-    """tests/benchmarks is no package: by its path."""
-    file = Path(__file__).parents[2] / "benchmarks" / "speaker_encoder.py"
-    spec = importlib.util.spec_from_file_location("speaker_encoder_benchmark", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-benchmark = load_benchmark()
+benchmark = load_benchmark("speaker_encoder")
 PEOPLE, Pairs = benchmark.PEOPLE, benchmark.Pairs
 fit_quality, mixed, one_length = benchmark.fit_quality, benchmark.mixed, benchmark.one_length
 
