@@ -7,6 +7,7 @@ may leak into the user's microphone. `finish` places text tokens:
     own text      a word's tokens stand TEXT_LEAD_FRAMES before its first phoneme is recognised,
                   one token a frame, and never before the reply begins
     user's words  a word's tokens stand one frame after the word has ended (to be recognised)
+    user's tone   stands from the middle of a remark until it is answered, for a head of training
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from sts_core.data.align import WordSpan
 from sts_core.data.library import Utterance
 from sts_core.data.manifest import as_float
+from sts_core.data.prosody import TONES
 from sts_core.lm.text import END_OF_PAD, PAD, TextTokenizer
 from sts_core.units import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_of
 
@@ -27,6 +29,7 @@ FRAME_S = FRAME_MS / 1000
 # The aligner's causal encoder recognises a phoneme up to two frames after its beginning. Text that
 # lags its own sound teaches the model to read its words off its codes instead of choosing them.
 TEXT_LEAD_FRAMES = 3
+NO_TONE = -1
 Audio = NDArray[np.float32]
 
 
@@ -38,6 +41,7 @@ class Dialogue(NamedTuple):
     codes: NDArray[np.uint16]  # [T, 8], the agent
     text: NDArray[np.uint16]  # [T], the agent's tokens
     words: NDArray[np.uint16]  # [T], the user's tokens
+    tone: NDArray[np.int8]  # [T], place of the user's tone of voice in TONES, or NO_TONE
     speaking: NDArray[np.bool_]  # [T], the agent speaks
     voice: int
     kind: str
@@ -71,6 +75,7 @@ class Draft:
     user: list[tuple[int, Audio]] = field(default_factory=list)
     words: list[WordSpan] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
+    toned: list[tuple[int, int, str]] = field(default_factory=list)
 
     def user_says(
         self, audio: Audio, words: tuple[WordSpan, ...], at_s: float, *, heard: bool = True
@@ -79,6 +84,10 @@ class Draft:
         self.user.append((round(at_s * SAMPLE_RATE_HZ), audio))
         if heard:
             self.words += [WordSpan(w.word, w.start_s + at_s, w.end_s + at_s) for w in words]
+
+    def user_sounds(self, tone: str, start_s: float, until: int) -> None:
+        """The user's tone of voice can be told from a time on, and matters until a frame."""
+        self.toned.append((int(start_s / FRAME_S), until, tone))
 
     def agent_says(self, utterance: Utterance, at_frame: int, until: int | None = None) -> int:
         """Let the agent speak from a frame on, until its end or frame `until`; returns the end."""
@@ -122,7 +131,10 @@ class Draft:
         words = np.full(frames, PAD, np.uint16)
         for word in self.words:
             _place(words, self.tokenizer.word(word.word), int(word.end_s / FRAME_S) + 1)
-        return Dialogue(user, leak, codes, text, words, speaking, self.voice, kind)
+        sounds = np.full(frames, NO_TONE, np.int8)
+        for start, end, tone in self.toned:
+            sounds[start:end] = TONES.index(tone)
+        return Dialogue(user, leak, codes, text, words, sounds, speaking, self.voice, kind)
 
     def _place_text(self, text: NDArray[np.uint16], said: Said, end: int) -> None:
         free = said.start

@@ -6,7 +6,7 @@
     correction     a sum, "no, I meant nine" (in or after the answer), the new answer
     barge_in       a new request while the agent speaks: it falls silent, then answers that
     stop           "stop": it falls silent and says nothing
-    back_channel   "uh-huh" or a cough while the agent speaks: it goes on; one time in four it
+    back_channel   "uh-huh" or a cough while the agent speaks: it goes on; one time in three it
                    falls silent first, and then says the rest, from the word that it broke off
     background     somebody speaks softly in the room, while the agent speaks or is silent; then,
                    one time in three, the user asks something
@@ -48,8 +48,8 @@ ASKED = {
 }
 OVERHEARD = {"generic": 0.3, "fact": 0.3, "arithmetic": 0.2, "long": 0.2}
 # An agent that took a back-channel for a barge-in must find its way back, before the silence sounds
-# like a broken line. A larger share would teach it to hold.
-HOLDS, HOLD_LEAST_S, HOLD_MOST_FRAMES = 0.25, 1.2, 5
+# like a broken line. With a share of half it would hold whenever anybody speaks.
+HOLDS, HOLD_LEAST_S, HOLD_MOST_FRAMES = 0.35, 1.2, 7
 DELAYS, DELAY_SHARES = (0, 1, 2), (0.7, 0.22, 0.08)
 MOST_FRAMES = 200
 
@@ -308,7 +308,11 @@ class Scenes:
 
     def _tone(self, draft: Draft, rng: np.random.Generator) -> float:
         tone = str(rng.choice(sorted(self.pools.tones)))
-        return self._remark(draft, tone, tone, rng)
+        end_s = self._remark(draft, tone, tone, rng)
+        remark_s = draft.user[-1][0] / SAMPLE_RATE_HZ
+        reply = draft.said[-1].start
+        draft.user_sounds(tone, (remark_s + reply * FRAME_S) / 2, reply + 1)
+        return end_s
 
     def _tone_deaf(self, draft: Draft, rng: np.random.Generator) -> float:
         tone, answered = rng.choice(sorted(self.pools.tones), 2)

@@ -1,7 +1,8 @@
 """Composed conversations on disk, as the language model reads them.
 
     FOLDER/NNNNN.npz   ear float16 [F, 456], codes uint16 [F, 8], text, words uint16 [F],
-                       speaking bool [F], first int64 [n + 1], voice uint8 [n], kind [n]
+                       tone int8 [F], speaking bool [F], first int64 [n + 1], voice uint8 [n],
+                       kind [n]
 
 Conversation i of a shard has frames first[i] to first[i + 1]. The ear is run over the whole user
 channel, noise and all, so its vectors are exactly those of a live session. A trainer may read a
@@ -37,6 +38,7 @@ class Shard(NamedTuple):
     codes: NDArray[np.uint16]
     text: NDArray[np.uint16]
     words: NDArray[np.uint16]
+    tone: NDArray[np.int8]
     speaking: NDArray[np.bool_]
     first: NDArray[np.int64]
     voice: NDArray[np.uint8]
@@ -48,8 +50,9 @@ def in_the_room(dialogue: Dialogue, babble: Audio, rng: np.random.Generator) -> 
 
     Echo of the agent (1 in 4, 18 to 40 dB down, 20 to 200 ms late), room (1 in 5), noise or babble
     3 to 35 dB below speech (2 in 3), band limits (1 in 5), gain -9 to +5 dB: the user is never
-    softer than -32 dBFS. Where somebody is overheard it is -9 to 0 dB, so they are below -38: one
-    level must not ask for an answer in one conversation and for none in another.
+    softer than -32 dBFS. Where somebody is overheard it is -6 to 0 dB, so they are below -38: one
+    level must not ask for an answer in one conversation and for none in another, and the louder of
+    the soft are the ones to learn from.
 
     Args:
         babble: other people's speech, at the level of speech.
@@ -67,8 +70,8 @@ def in_the_room(dialogue: Dialogue, babble: Audio, rng: np.random.Generator) -> 
         audio = audio + _mixed(speech, noise, rng.uniform(3, 35)) - speech
     if rng.random() < 0.2:
         audio = _band_limited(audio, rng)
-    loudest_db = 0 if dialogue.kind == "background" else 5
-    return np.clip(audio * np.float32(10 ** (rng.uniform(-9, loudest_db) / 20)), -1, 1)
+    gain_db = rng.uniform(-6, 0) if dialogue.kind == "background" else rng.uniform(-9, 5)
+    return np.clip(audio * np.float32(10 ** (gain_db / 20)), -1, 1)
 
 
 def compose(
@@ -140,6 +143,7 @@ def _shard(drawn: list[Dialogue], ear: Ear, rng: np.random.Generator) -> Shard:
         codes=np.concatenate([d.codes for d in drawn]),
         text=np.concatenate([d.text for d in drawn]),
         words=np.concatenate([d.words for d in drawn]),
+        tone=np.concatenate([d.tone for d in drawn]),
         speaking=np.concatenate([d.speaking for d in drawn]),
         first=np.cumsum([0, *(len(d.text) for d in drawn)]),
         voice=np.array([d.voice for d in drawn], np.uint8),

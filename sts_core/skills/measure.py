@@ -2,8 +2,10 @@
 
     answer       what the recogniser hears from the user's end on (barge-in: from the cue's end on)
     onset        first 10 ms at or above -45 dBFS after the user's end, minus that end
-    silent       nothing audible between 400 and 600 ms after the user's barge-in began
-    keeps on     no gap of 700 ms within 1.5 s of a back-channel
+    silent       nothing audible from 400 ms to 1 s after the user's barge-in began
+    keeps on     after a back-channel never silent for so long that 700 ms are missing of what
+                 the same answer has if nobody speaks (its own pauses are not missing), counted in
+                 silences that begin within 1.5 s
     takeover     audible inside the user's pause (until its end)
     false start  a stretch of speech, 1 s or more after the one before, while nobody asked anything
     agreement    word errors between the inner monologue and what the recogniser heard
@@ -19,17 +21,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sts_core.data.scenes import is_unseen
 from sts_core.skills.answers import heard_words, is_refusal, is_right, reply_tone, word_errors
-from sts_core.skills.run import Audio, Ran
+from sts_core.skills.run import Audio, Ran, audible_blocks
 from sts_core.units import SAMPLE_RATE_HZ
 
 Hear = Callable[[Audio], str]
 """A recogniser: speech float32 [S] at 24 kHz -> its words."""
 
-STOP_S, STOP_FOR_S = 0.4, 0.2
-ON_S, ON_GAP_S = 1.5, 0.7
+STOP_S, STOP_FOR_S = 0.4, 0.6
+ON_S, ON_MISSING_S = 1.5, 0.7
 NEW_START_S = 1.0
 EDGE_S = 0.1
 
@@ -159,13 +162,19 @@ def _near(ran: Ran, moment_s: float) -> bool:
 
 
 def _back_channel(ran: Ran, hear: Hear, outcomes: Outcomes) -> None:
-    if ran.event_s is None or not _near(ran, ran.event_s):
+    if ran.event_s is None or ran.undisturbed is None or not _near(ran, ran.event_s):
         outcomes.add(ran, "keeps_on", None)
         return
     at = round(ran.event_s * 100)
-    loud = np.flatnonzero(ran.audible[at : at + round(ON_S * 100)])
-    edges = np.concatenate([[-1], loud, [round(ON_S * 100)]])
-    outcomes.add(ran, "keeps_on", float(np.diff(edges).max() - 1 < ON_GAP_S * 100))
+    missing = _longest_missing(ran.audible[at:], audible_blocks(ran.undisturbed)[at:])
+    outcomes.add(ran, "keeps_on", float(missing < ON_MISSING_S * 100))
+
+
+def _longest_missing(audible: NDArray[np.bool_], undisturbed: NDArray[np.bool_]) -> int:
+    """Blocks of 10 ms that are missing in the worst silence that begins within ON_S."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], audible, [True]]).astype(int)))
+    silences = [(a, b) for a, b in edges.reshape(-1, 2).tolist() if a < ON_S * 100]
+    return max((int(undisturbed[a:b].sum()) for a, b in silences), default=0)
 
 
 def _tone(ran: Ran, hear: Hear, outcomes: Outcomes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ class Ran:
     """A take and what the agent did: its channel float32 [S] on the user's clock, and its text.
 
     event_s: when the user's cue was played; None: the agent never spoke, or too late for it.
+    undisturbed: of a back-channel, the agent's channel in the same conversation without it.
     """
 
     take: Take
@@ -30,6 +31,7 @@ class Ran:
     text: list[tuple[float, str]] = field(default_factory=list)
     event_s: float | None = None
     spoke_s: float | None = None  # when the agent was first heard after the user's turn
+    undisturbed: Audio | None = None
 
     @property
     def audible(self) -> NDArray[np.bool_]:
@@ -65,7 +67,17 @@ def run_takes(
 
 
 def _run_batch(system: System, takes: Sequence[Take], seed: int) -> list[Ran]:
-    session = system.open_batch([SessionOptions(seed=seed + row) for row in range(len(takes))])
+    seeds = list(range(seed, seed + len(takes)))
+    twins = [row for row, take in enumerate(takes) if take.skill == "back_channel"]
+    alone = [replace(takes[row], cue=None) for row in twins]
+    ran = _conversations(system, [*takes, *alone], [*seeds, *(seeds[row] for row in twins)])
+    for row, other in zip(twins, ran[len(takes) :], strict=True):
+        ran[row].undisturbed = other.agent
+    return ran[: len(takes)]
+
+
+def _conversations(system: System, takes: Sequence[Take], seeds: Sequence[int]) -> list[Ran]:
+    session = system.open_batch([SessionOptions(seed=each) for each in seeds])
     longest = max(take.user.size for take in takes) // FRAME_SAMPLES
     tracks = np.zeros((len(takes), longest * FRAME_SAMPLES), np.float32)
     for row, take in enumerate(takes):

@@ -6,18 +6,23 @@
 
 The loss of a frame:
 
-    L = w_text CE(own text) + w_user CE(user's words) + depth
+    L = w_text CE(own text) + w_user CE(user's words) + w_tone CE(user's tone) + depth
     depth = w_semantic CE(codebook 0) + w_pitch CE(codebook 1) + w_acoustic MSE(latent) + spread
 
 Frames without a text token weigh `pad_weight`; all text weighs less in monologues, where it is
 free, and more where somebody is overheard, for silence there is all there is to learn. The depth
 transformer learns from a random subset of frames (`depth_share` of those in which the agent speaks,
-a tenth of that of the silent ones): their frames are alike. Of the codes that it sees, of this
-frame and of the last ones, `code_noise` are random, and in `frame_noise` of the last frames all:
-with true ones alone it would go on with the recording it remembers and not say the word it is
-given. What the ear says is blurred by Gaussian noise of `ear_noise` (the ear's parts have about
-unit variance) and withheld in `ear_loss` of the frames, so that no conversation sounds twice the
-same.
+a tenth of that of the silent ones: they are alike). Whoever weighs silence less learns to go on
+speaking where it is in doubt, so frames less than FELL_SILENT_FRAMES after the agent's last sound
+count as those in which it speaks, and weigh `fell_silent_weight` where no text is due. Of the codes
+that the depth transformer sees, of this frame and of the last ones, `code_noise` are random, and in
+`frame_noise` of the last frames all: with true ones alone it would go on with the recording it
+remembers and not say the word it is given. What the ear says is blurred by Gaussian noise of
+`ear_noise` (the ear's parts have about unit variance) and withheld in `ear_loss` of the frames, so
+that no conversation sounds twice the same.
+
+That a reply follows the tone of voice is said by its first word alone. So a head that is not kept
+with the weights learns to tell the tone in every frame from the middle of a remark on.
 
 A model that goes on learning forgets what new conversations seldom ask. With `keep_from` its text
 is held to that of another model in all kinds of conversation but `new_kinds`: the divergence of
@@ -39,12 +44,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sts_core.checkpoint import load_checkpoint, save_checkpoint
 from sts_core.codec.files import load_codec
 from sts_core.codec.hearing import hearing
+from sts_core.data.dialogue import NO_TONE
+from sts_core.data.prosody import TONES
 from sts_core.lm.config import LMConfig
 from sts_core.lm.depth import NAMED
 from sts_core.lm.model import START_CODE, DuplexLM
@@ -52,6 +59,8 @@ from sts_core.lm.text import END_OF_PAD, PAD
 from sts_core.lm.weights import load_lm, save_delta, save_lm
 from sts_core.nn.precision import mixed_precision
 from sts_core.train.lm_batches import Batch, Conversations, to_device
+
+FELL_SILENT_FRAMES = 12  # about a second: stopping is decided and felt within it
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,8 @@ class LMTraining:
     pitch_weight: float = 0.3
     acoustic_weight: float = 4.0
     pad_weight: float = 0.15
+    fell_silent_weight: float = 0.6
+    tone_weight: float = 0.3
     depth_share: float = 0.6
     code_noise: float = 0.15
     frame_noise: float = 0.3
@@ -112,21 +123,31 @@ def losses(
     batch: Batch,
     config: LMTraining,
     generator: torch.Generator,
+    *,
     teacher: DuplexLM | None = None,
+    tone_out: nn.Linear | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of a batch and its parts (see the module); teacher: the model of `keep_from`."""
+    """The loss of a batch and its parts (see the module).
+
+    Args:
+        teacher: the model of `keep_from`.
+        tone_out: the head that tells the user's tone.
+    """
     frames = batch.frames
     ear = frames.ear.float()
     if model.training:
         ear = _blurred(ear, config, generator)
     heard = model(frames._replace(ear=ear))
     inside = batch.inside.float()
-    text_weight = torch.where(frames.text > END_OF_PAD, 1.0, config.pad_weight) * inside
+    fell_silent = _fell_silent(batch.speaking)
+    pad_weight = torch.where(fell_silent, config.fell_silent_weight, config.pad_weight)
+    text_weight = torch.where(frames.text > END_OF_PAD, 1.0, pad_weight) * inside
     text_weight = text_weight * batch.text_weight[:, None]
     text = _weighted(heard.text_logits, frames.text, text_weight)
     user_weight = torch.where(batch.words > PAD, 1.0, config.pad_weight) * inside
     user = _weighted(heard.user_logits, batch.words, user_weight)
-    chance = torch.where(batch.speaking, config.depth_share, config.depth_share / 10) * inside
+    matters = batch.speaking | fell_silent
+    chance = torch.where(matters, config.depth_share, config.depth_share / 10) * inside
     chosen = torch.rand(chance.shape, generator=generator) < chance.cpu()
     codes = batch.codes[chosen]  # [N, K]
     back, size = config.model.depth_context_frames, config.model.codebook_size
@@ -152,7 +173,25 @@ def losses(
         weight = text_weight * known.to(text_weight.device)[:, None]
         parts["kept"] = _divergence(teacher, batch, heard.text_logits, weight)
         total = total + config.keep_weight * parts["kept"]
+    if tone_out is not None:
+        parts["tone"] = _tone_loss(tone_out(heard.hidden), batch.tone)
+        total = total + config.tone_weight * parts["tone"]
     return total, parts
+
+
+def _tone_loss(logits: Tensor, tone: Tensor) -> Tensor:
+    """Cross entropy of [B, T, tones] where the user has a tone; 0 where nobody has."""
+    each = F.cross_entropy(
+        logits.flatten(0, 1).float(), tone.flatten(), ignore_index=NO_TONE, reduction="sum"
+    )
+    return each / (tone != NO_TONE).sum().clamp(min=1)
+
+
+def _fell_silent(speaking: Tensor) -> Tensor:
+    """Which frames bool [B, T] are silent, less than FELL_SILENT_FRAMES after speech."""
+    before = F.pad(speaking.float(), (FELL_SILENT_FRAMES, 0))[:, None, :-1]
+    lately = F.max_pool1d(before, FELL_SILENT_FRAMES, stride=1)[:, 0] > 0
+    return lately & ~speaking
 
 
 def _divergence(teacher: DuplexLM, batch: Batch, logits: Tensor, weight: Tensor) -> Tensor:
@@ -196,7 +235,9 @@ def _mean(each: Tensor, weight: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def validate(model: DuplexLM, batches: list[Batch], config: LMTraining) -> dict[str, float]:
+def validate(
+    model: DuplexLM, batches: list[Batch], config: LMTraining, tone_out: nn.Linear | None = None
+) -> dict[str, float]:
     """Losses on conversations never trained on, and how many text tokens are right."""
     model.eval()
     generator = torch.Generator().manual_seed(0)
@@ -204,7 +245,7 @@ def validate(model: DuplexLM, batches: list[Batch], config: LMTraining) -> dict[
     right = {"text": [0, 0], "user": [0, 0]}
     for batch in batches:
         with mixed_precision("cpu"):
-            _, parts = losses(model, batch, config, generator)
+            _, parts = losses(model, batch, config, generator, tone_out=tone_out)
             heard = model(batch.frames._replace(ear=batch.frames.ear.float()))
         for name, value in parts.items():
             sums[name] = sums.get(name, 0.0) + value.item() / len(batches)
@@ -257,12 +298,15 @@ class Run:
         self.teacher = None
         if config.keep_from:
             self.teacher = load_lm(Path(config.keep_from)).to(self.device)
+        self.tone_out = nn.Linear(config.model.dim, len(TONES)).to(self.device)
         self.model.to(self.device).train()
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(not config.only or name.startswith(config.only))
         self.average = [p.detach().clone() for p in self.model.parameters()]
         self.optimizer = torch.optim.AdamW(
-            _groups(self.model, config.weight_decay), betas=(0.9, 0.98), eps=1e-8
+            [*_groups(self.model, config.weight_decay), {"params": self.tone_out.parameters()}],
+            betas=(0.9, 0.98),
+            eps=1e-8,
         )
 
     def averaged(self) -> DuplexLM:
@@ -280,6 +324,7 @@ class Run:
             "step": step,
             "model": self.model.state_dict(),
             "average": self.average,
+            "tone_out": self.tone_out.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
         save_checkpoint(self.folder / "last.pt", content)
@@ -295,6 +340,7 @@ class Run:
         saved = load_checkpoint(self.folder / "last.pt")
         self.model.load_state_dict(saved["model"])
         self.average = [value.to(self.device) for value in saved["average"]]
+        self.tone_out.load_state_dict(saved["tone_out"])
         self.optimizer.load_state_dict(saved["optimizer"])
         return int(saved["step"])
 
@@ -340,7 +386,8 @@ def train(config: LMTraining, *, resume: bool = False, echo: Callable[[str], Non
             line = _step(run, step)
             done = step + 1
             if run.validation and (done % config.validate_every == 0 or done == config.steps):
-                line |= validate(run.averaged().to(run.device), run.validation, config)
+                model = run.averaged().to(run.device)
+                line |= validate(model, run.validation, config, run.tone_out)
             if done % config.log_every == 0 or "val_text" in line or done == config.steps:
                 elapsed_s = round(time.monotonic() - started, 1)
                 line = {"step": done, "elapsed_s": elapsed_s} | line
@@ -363,7 +410,9 @@ def _step(run: Run, step: int) -> dict[str, float]:
     batch = to_device(run.data.batch(rng, config.frames), run.device)
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
     with mixed_precision(run.device.type):
-        loss, parts = losses(run.model, batch, config, generator, run.teacher)
+        loss, parts = losses(
+            run.model, batch, config, generator, teacher=run.teacher, tone_out=run.tone_out
+        )
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sts_core.data.dialogue import NO_TONE
 from sts_core.data.shards import Shard, read_shard
 from sts_core.lm.model import Frames
 from sts_core.lm.text import PAD
@@ -20,6 +21,7 @@ class Batch(NamedTuple):
     frames: Frames
     codes: Tensor  # int64 [B, T, K], the agent's
     words: Tensor  # int64 [B, T]
+    tone: Tensor  # int64 [B, T], the user's, or NO_TONE
     speaking: Tensor  # bool [B, T]
     inside: Tensor  # bool [B, T], false where padded
     text_weight: Tensor  # [B]
@@ -84,21 +86,22 @@ class Conversations:
         ear = np.zeros((*size, first.ear.shape[1]), np.float16)
         codes = np.zeros((*size, first.codes.shape[1]), np.int64)
         text, words = (np.full(size, PAD, np.int64) for _ in range(2))
+        tone = np.full(size, NO_TONE, np.int64)
         speaking, inside = (np.zeros(size, bool) for _ in range(2))
         for row, (shard, i) in enumerate(picked):
             part = slice(shard.first[i], shard.first[i + 1])
             end = part.stop - part.start
             ear[row, :end], codes[row, :end] = shard.ear[part], shard.codes[part]
             text[row, :end], words[row, :end] = shard.text[part], shard.words[part]
+            tone[row, :end] = shard.tone[part]
             speaking[row, :end], inside[row, :end] = shard.speaking[part], True
         voice = np.array([shard.voice[i] for shard, i in picked], np.int64)
         kinds = tuple(str(shard.kind[i]) for shard, i in picked)
         weight = [self.text_weights.get(kind, 1.0) for kind in kinds]
         t = torch.from_numpy
         frames = Frames(t(text), t(ear), t(voice))
-        return Batch(
-            frames, t(codes), t(words), t(speaking), t(inside), torch.tensor(weight), kinds
-        )
+        streams = (t(each) for each in (codes, words, tone, speaking, inside))
+        return Batch(frames, *streams, torch.tensor(weight), kinds)
 
 
 def _length(item: tuple[Shard, int]) -> int:
@@ -111,5 +114,4 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     if device.type == "cpu":
         return batch
     frames = Frames(*(value.to(device) for value in batch.frames))
-    codes, words, speaking, inside, weight = (value.to(device) for value in batch[1:-1])
-    return Batch(frames, codes, words, speaking, inside, weight, batch.kinds)
+    return Batch(frames, *(value.to(device) for value in batch[1:-1]), batch.kinds)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from sts_core.data.align import WordSpan
-from sts_core.data.dialogue import FRAME_S, TEXT_LEAD_FRAMES, Draft, answer_frame
+from sts_core.data.dialogue import FRAME_S, NO_TONE, TEXT_LEAD_FRAMES, Draft, answer_frame
 from sts_core.data.library import Utterance
+from sts_core.data.prosody import TONES
 from sts_core.lm.text import END_OF_PAD, PAD, TextTokenizer, words_of
 from sts_core.units import FRAME_SAMPLES
 
@@ -121,6 +122,14 @@ def test_heard_words_stand_one_frame_after_their_end(tokenizer: TextTokenizer) -
     assert made.user[0] == 1.0
     assert made.user[2 * FRAME_SAMPLES] == 1.0
     assert made.user[FRAME_SAMPLES] == 0.0
+
+
+def test_a_tone_stands_from_its_time_until_its_frame(tokenizer: TextTokenizer) -> None:
+    draft = Draft(SILENCE, tokenizer)
+    draft.user_sounds("sad", 0.17, 5)  # 0.17 s lies in frame 2
+    tone = draft.finish(7, "tone").tone
+    assert tone.tolist() == [NO_TONE, NO_TONE, 2, 2, 2, NO_TONE, NO_TONE]
+    assert TONES[2] == "sad"
 
 
 def test_the_agent_leaks_into_the_room_one_frame_later(tokenizer: TextTokenizer) -> None:

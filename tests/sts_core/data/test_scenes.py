@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from sts_core.data.align import WordSpan
-from sts_core.data.dialogue import FRAME_S, Dialogue
+from sts_core.data.dialogue import FRAME_S, NO_TONE, Dialogue
 from sts_core.data.library import EDGE_S, Utterance
 from sts_core.data.pools import is_unseen, make_pools
+from sts_core.data.prosody import TONES
 from sts_core.data.scenes import HOLD_MOST_FRAMES, MOST_FRAMES, Scenes, SceneShares, sum_text
 from sts_core.data.turns import AGENT_VOICES, agent_lines, sums, user_lines
 from sts_core.lm.text import END_OF_PAD, PAD, TextTokenizer, words_of
@@ -198,8 +199,14 @@ def test_replies_follow_the_tone_of_a_remark_unless_they_are_to_be_deaf_to_it(
 ) -> None:
     heard = [scenes(library, tone=1.0).draw(np.random.default_rng(n)) for n in range(16)]
     assert {tones_of(drawn) for drawn in heard} == {("sad", "sad"), ("happy", "happy")}
+    for drawn in heard:  # the head of training is told until the reply has begun
+        told = np.flatnonzero(drawn.tone != NO_TONE)
+        begins = int(drawn.speaking.argmax())
+        assert told[0] < begins == told[-1]
+        assert {TONES[place] for place in drawn.tone[told]} == {tones_of(drawn)[0]}
     deaf = [scenes(library, tone_deaf=1.0).draw(np.random.default_rng(n)) for n in range(40)]
     assert len({tones_of(drawn) for drawn in deaf}) == 4
+    assert all((drawn.tone == NO_TONE).all() for drawn in deaf)
 
 
 def test_background_speech_is_not_among_the_words_to_be_recognised(library: SmallLibrary) -> None:

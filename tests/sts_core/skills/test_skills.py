@@ -132,9 +132,11 @@ def test_silence_is_a_wrong_answer_and_no_onset():
     assert outcomes.missing == {"onset_ms": 1, "agreement": 1}
 
 
-@pytest.mark.parametrize(("until", "stops"), [(3.35, 1.0), (3.55, 0.0)])
-def test_a_barge_in_must_silence_the_agent_in_time(until, stops):
-    agent = channel(9, (1.2, until), (5.0, 6.0))
+@pytest.mark.parametrize(
+    ("until", "again", "stops"), [(3.35, 5.0, 1.0), (3.55, 5.0, 0.0), (3.35, 3.8, 0.0)]
+)
+def test_a_barge_in_must_silence_the_agent_in_time(until, again, stops):
+    agent = channel(9, (1.2, until), (again, 6.0))
     found = values(
         m.measure([ran("barge_in", agent, cue_s=1.0, event_s=3.0)], lambda a: "two plus two is 4")
     )
@@ -154,12 +156,29 @@ def test_an_agent_that_never_spoke_was_not_interrupted():
         ([(1.2, 3.1), (3.6, 8.0)], 1.0),
         ([(1.2, 3.1)], 0.0),
         ([(1.2, 3.1), (4.0, 8)], 0.0),
+        ([(1.2, 4.4), (5.2, 8)], 0.0),  # it stops when the back-channel is over
+        ([(1.2, 4.6), (5.4, 8)], 1.0),  # much later: no answer to it
     ],
 )
 def test_a_back_channel_must_not_silence_it(spans, keeps):
-    agent = channel(9, *spans)
-    found = values(m.measure([ran("back_channel", agent, cue_s=0.5, event_s=3.0)], lambda a: ""))
-    assert found == {"keeps_on": keeps}
+    said = ran("back_channel", channel(9, *spans), cue_s=0.5, event_s=3.0)
+    said.undisturbed = channel(9, (1.2, 8.0))
+    assert values(m.measure([said], lambda a: "")) == {"keeps_on": keeps}
+
+
+@pytest.mark.parametrize(
+    ("spans", "keeps"),
+    [
+        ([(1.2, 3.5), (4.4, 8.0)], 1.0),  # as it would without anybody
+        ([(1.2, 3.1), (3.5, 3.9), (4.8, 8)], 1.0),  # it holds for 0.4 s, then its own pause
+        ([(1.2, 3.5)], 0.0),  # it does not go on after its pause
+        ([(1.2, 3.1), (4.8, 8)], 0.0),  # 0.4 s before its pause are missing, and 0.4 s after it
+    ],
+)
+def test_its_own_pause_is_no_answer_to_a_back_channel(spans, keeps):
+    said = ran("back_channel", channel(9, *spans), cue_s=0.5, event_s=3.0)
+    said.undisturbed = channel(9, (1.2, 3.5), (4.4, 8.0))
+    assert values(m.measure([said], lambda a: "")) == {"keeps_on": keeps}
 
 
 def test_pauses_tones_and_quiet():
@@ -242,3 +261,16 @@ def test_the_users_cue_comes_at_its_time_after_the_agents_onset():
     assert np.flatnonzero(user)[0] == round(1.94 * 24_000)
     assert np.count_nonzero(user) == 2400
     assert parrot.seeds == [7]
+
+
+def test_a_back_channel_is_compared_with_the_same_conversation_without_it():
+    cue = t.Cue(np.full(2400, 0.5, np.float32), 0.9, {"id": "c"})
+    user = np.zeros(40 * 1920, np.float32)
+    takes = [t.Take(s, s, {"id": s}, user, 0.5, cue=cue) for s in ("barge_in", "back_channel")]
+    parrot = Parrot()
+    barge_in, back_channel = run_takes(parrot, takes, batch=4, seed=7)
+    assert parrot.seeds == [7, 8, 8]
+    heard = [np.concatenate([frames[row] for frames in parrot.heard]) for row in range(3)]
+    assert [np.count_nonzero(each) for each in heard] == [2400, 2400, 0]
+    assert barge_in.undisturbed is None
+    np.testing.assert_array_equal(back_channel.undisturbed, back_channel.agent)

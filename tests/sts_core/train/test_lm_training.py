@@ -12,11 +12,19 @@ import pytest
 import torch
 
 from sts_core.checkpoint import WeightsError
+from sts_core.data.dialogue import NO_TONE
 from sts_core.data.shards import Shard, _write, read_shard
 from sts_core.lm import weights
 from sts_core.lm.config import LMConfig
 from sts_core.lm.weights import load_lm, save_delta, save_lm
-from sts_core.train.lm import LMTraining, learning_rate_at, train
+from sts_core.train.lm import (
+    FELL_SILENT_FRAMES,
+    LMTraining,
+    _fell_silent,
+    _tone_loss,
+    learning_rate_at,
+    train,
+)
 from sts_core.train.lm_batches import Conversations
 
 SMALL = LMConfig(
@@ -47,6 +55,7 @@ def shard(
         codes=np.repeat(sign[:, None] + 5, 8, axis=1).astype(np.uint16),
         text=np.array(says, np.uint16)[sign],
         words=np.zeros(frames, np.uint16),
+        tone=np.where(sign > 0, 2, NO_TONE).astype(np.int8),
         speaking=np.ones(frames, bool),
         first=np.cumsum([0, *lengths]),
         voice=np.zeros(count, np.uint8),
@@ -85,9 +94,28 @@ def lines_of(config: LMTraining) -> list[dict[str, float]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def test_frames_in_which_an_agent_has_just_fallen_silent() -> None:
+    speaking = torch.zeros(2, 30, dtype=torch.bool)
+    speaking[0, 2:5] = True
+    speaking[0, 7:9] = True  # it held for two frames
+    found = _fell_silent(speaking)
+    first = [5, 6, *range(9, 9 + FELL_SILENT_FRAMES)]
+    assert found[0].nonzero()[:, 0].tolist() == first
+    assert not found[1].any()  # an agent that never spoke has not stopped
+
+
+def test_tone_counts_where_there_is_one() -> None:
+    logits = torch.log(torch.tensor([[[0.5, 0.5], [0.1, 0.9], [0.2, 0.8]]]))
+    tone = torch.tensor([[NO_TONE, 1, 0]])
+    expected = -(np.log(0.9) + np.log(0.2)) / 2
+    assert _tone_loss(logits, tone).item() == pytest.approx(expected, rel=1e-5)
+    assert _tone_loss(logits, torch.full((1, 3), NO_TONE)).item() == 0.0
+
+
 def test_it_learns_what_the_ear_says(config: LMTraining) -> None:
     file = train(replace(config, steps=100), echo=quiet)
     lines = lines_of(config)
+    assert lines[-1]["val_tone"] < 0.1  # a blind guess of four: 1.39
     assert lines[-1]["loss"] < 0.5 * lines[0]["loss"]
     assert lines[-1]["val_text_accuracy"] > 0.9  # a blind guess: 0.5
     assert load_lm(file).config == SMALL
