@@ -303,11 +303,9 @@ class Run:
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(not config.only or name.startswith(config.only))
         self.average = [p.detach().clone() for p in self.model.parameters()]
-        self.optimizer = torch.optim.AdamW(
-            [*_groups(self.model, config.weight_decay), {"params": self.tone_out.parameters()}],
-            betas=(0.9, 0.98),
-            eps=1e-8,
-        )
+        groups = _groups(self.model, config.weight_decay)
+        groups.append({"params": list(self.tone_out.parameters()), "weight_decay": 0.0})
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-8)
 
     def averaged(self) -> DuplexLM:
         """A copy of the model with the averaged weights."""

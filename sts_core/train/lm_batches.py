@@ -28,6 +28,9 @@ class Batch(NamedTuple):
     kinds: tuple[str, ...]  # B of `sts_core.data.scenes`
 
 
+_STREAMS = ("codes", "words", "tone", "speaking", "inside", "text_weight")
+
+
 class Conversations:
     """All shards of a folder, looked up again from time to time."""
 
@@ -100,8 +103,16 @@ class Conversations:
         weight = [self.text_weights.get(kind, 1.0) for kind in kinds]
         t = torch.from_numpy
         frames = Frames(t(text), t(ear), t(voice))
-        streams = (t(each) for each in (codes, words, tone, speaking, inside))
-        return Batch(frames, *streams, torch.tensor(weight), kinds)
+        return Batch(
+            frames=frames,
+            codes=t(codes),
+            words=t(words),
+            tone=t(tone),
+            speaking=t(speaking),
+            inside=t(inside),
+            text_weight=torch.tensor(weight),
+            kinds=kinds,
+        )
 
 
 def _length(item: tuple[Shard, int]) -> int:
@@ -114,4 +125,5 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     if device.type == "cpu":
         return batch
     frames = Frames(*(value.to(device) for value in batch.frames))
-    return Batch(frames, *(value.to(device) for value in batch[1:-1]), batch.kinds)
+    moved = {name: value.to(device) for name, value in batch._asdict().items() if name in _STREAMS}
+    return batch._replace(frames=frames, **moved)
