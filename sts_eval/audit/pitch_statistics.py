@@ -257,7 +257,9 @@ def _pulses(frames: _Frames) -> Tensor:
     count = _PULSE + 4
     near = frames.bands[1:].unfold(1, count, 1)[:, frames.centre - count // 2].abs()  # [4, V, 260]
     two = near[..., :-1] + near[..., 1:]
-    smooth = two[..., :_PULSE] + two[..., 2 : _PULSE + 2] + near[..., 4:]  # a sum of five: only ratios count
+    smooth = (
+        two[..., :_PULSE] + two[..., 2 : _PULSE + 2] + near[..., 4:]
+    )  # a sum of five: only ratios count
     power = smooth.square().transpose(0, 1)  # [V, 4, 256]
     sharpness = (smooth.amax(2) / (smooth.mean(2) + _SMALL_POWER) + _TINY).log().T  # [V, 4]
     turn = 2 * math.pi * (torch.arange(_PULSE) - _PULSE // 2) / frames.period[:, None]  # [V, 256]
