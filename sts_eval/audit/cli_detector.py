@@ -41,7 +41,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--pitch-share",
     type=click.FloatRange(0, 1, max_open=True),
-    default=0.3,
+    default=0.4,
     show_default=True,
     help="Of the score; 0: a detector of bands alone.",
 )
@@ -95,7 +95,7 @@ def train_detector(
         longer = set_folder / "recordings"
         if calibrate:
             recordings.build(list(genuine), list(synthetic), longer, chosen, progress)
-    about = {"steps": steps, "seed": seed, "clips": len(clips)}
+    about = {"steps": steps, "seed": seed, "clips": len(clips), "draws": draws}
     save_detector(net, run / "detector.safetensors", about)
     click.echo(f"wrote {run / 'detector.safetensors'}")
     if calibrate:

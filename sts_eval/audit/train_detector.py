@@ -50,7 +50,7 @@ class TrainOptions:
     scale: float = 10.0
     seed: int = 0
     checkpoint_every: int = 100
-    pitch_share: float = 0.3
+    pitch_share: float = 0.4
 
     @property
     def shares(self) -> dict[str, float]:

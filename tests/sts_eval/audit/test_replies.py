@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from sts_eval.audio import load_audio
 from sts_eval.audit import AuditError, replies
+from sts_eval.audit.cli import audit
 from sts_eval.audit.training_set import sources
 from sts_eval.runner import Progress
 from sts_eval.stimuli import Stimuli
@@ -113,3 +115,11 @@ def test_silence_and_targets_without_batches_are_refused(tmp_path):
         replies.gather_replies(Echo(seconds=0.0), [], tmp_path, 2, 0, Progress())
     with pytest.raises(AuditError, match="no batches"):
         replies.gather_replies(make_target("scripted"), [], tmp_path, 2, 0, Progress())
+
+
+def test_the_command_names_what_is_wrong(tmp_path):
+    arguments = ["gather-replies", "scripted", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(audit, arguments)
+    assert result.exit_code == 2
+    assert "scripted has no batches" in result.output
+    assert not (tmp_path / "out").exists()
