@@ -17,6 +17,7 @@ from sts_eval.audit.channel import (
     subband_adpcm,
 )
 from sts_eval.audit.detectors import KNOWN
+from sts_eval.audit.joint import DIMENSION
 from sts_eval.audit.training_set import SetOptions, build, load_set, sources, words
 from sts_eval.progress import Progress
 
@@ -133,7 +134,7 @@ def test_training_set_is_made_once_and_goes_on(tmp_path, speech):
     made = ["world", "griffin_lim", "lpc", "voice_changer", "codec"]
     assert families == ["", "", *made, "espeak"]
     assert features.shape[0] == 8
-    assert features.shape[1] == 1069
+    assert features.shape[1] == DIMENSION
     assert np.isfinite(features).all()
     assert len({clip.group for clip in clips[:7]}) == 1  # copies stay with their source
     with pytest.raises(AuditError, match="other settings"):
