@@ -175,21 +175,21 @@ def hold_for_families(
     families: [n] of the spoofed ones. The mix of attacks in a validation is arbitrary, and nobody
     knows which one a recording was made by.
     """
-    upper, counted = held_for_families(calibration(bonafide), calibration(spoof), families)
-    upper = min(upper, calibration.upper)
+    held, counted = held_for_families(calibration(bonafide), calibration(spoof), families)
+    upper = min(calibration.upper, *held.values())
     return calibration.model_copy(update={"upper": upper, "misleading": counted})
 
 
 def held_for_families(
     bonafide: FloatArray, spoof: FloatArray, families: ArrayLike
-) -> tuple[float, dict[str, Misleading]]:
-    """(upper limit that every family supports, what misled) of ln LRs within their other limits.
+) -> tuple[dict[str, float], dict[str, Misleading]]:
+    """(upper limit that each family supports, what misled) of ln LRs within their other limits.
 
-    families: [n] of the spoofed ones. The limit is infinite where no family contradicts.
+    families: [n] of the spoofed ones. The limit is infinite where a family contradicts nothing.
     """
     named = np.asarray(families).astype(str)
     groups = {str(family): spoof[named == family] for family in np.unique(named)}
-    upper = min(family_limit(found) for found in groups.values())
+    held = {name: family_limit(found) for name, found in groups.items()}
     groups[GENUINE] = -bonafide
     counted = {
         name: Misleading(
@@ -199,7 +199,7 @@ def held_for_families(
         )
         for name, found in groups.items()
     }
-    return upper, counted
+    return held, counted
 
 
 def family_limit(wrong: FloatArray) -> float:

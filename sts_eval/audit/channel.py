@@ -32,6 +32,7 @@ RATE_HZ: Final = 16_000
 LOW_HZ, HIGH_HZ = 50.0, 7_000.0
 CODECS: Final = ("clean", "g711", "gsm", "adpcm", "opus", "mp3", "vorbis")
 _LEVEL: Final = 0.05
+_MOST_COMPRESSED: Final = 0.9999  # libsndfile writes no MP3 beyond
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,8 @@ def coded(audio: Array, codec: str, quality: float = 0.5) -> Array:
     if codec not in kinds:
         raise ValueError(f"no codec {codec!r}; known: {', '.join(CODECS)}")
     container, kind = kinds[codec]
-    return _fit(
-        _through(audio, RATE_HZ, container, kind, compression_level=0.5 + quality / 2), size
-    )
+    level = min(0.5 + quality / 2, _MOST_COMPRESSED)
+    return _fit(_through(audio, RATE_HZ, container, kind, compression_level=level), size)
 
 
 def _through(audio: Array, rate_hz: int, container: str, kind: str, **options: Any) -> Array:

@@ -31,6 +31,20 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--width", type=click.IntRange(8), default=128, show_default=True)
 @click.option("--per-voice", type=click.IntRange(4), default=80, show_default=True)
 @click.option("--per-engine", type=click.IntRange(4), default=100, show_default=True)
+@click.option(
+    "--draws",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Sets like it: other sources, programs, rooms and channels; the others in SET/draw2...",
+)
+@click.option(
+    "--pitch-share",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.4,
+    show_default=True,
+    help="Of the score; 0: a detector of bands alone.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option(
     "--calibrate",
@@ -47,6 +61,8 @@ def train_detector(
     width: int,
     per_voice: int,
     per_engine: int,
+    draws: int,
+    pitch_share: float,
     seed: int,
     calibrate: bool,
 ) -> None:
@@ -59,6 +75,8 @@ def train_detector(
     How far its likelihood ratios go depends on the number of genuine voices: to decide that speech
     is synthetic takes at least ten.
     """
+    from dataclasses import replace
+
     from sts_eval.audit import recordings
     from sts_eval.audit.fold_scores import FoldScores
     from sts_eval.audit.train_detector import TrainOptions, save_detector, train
@@ -66,15 +84,18 @@ def train_detector(
     from sts_eval.progress import progress_bar
 
     chosen = SetOptions(per_voice=per_voice, per_engine=per_engine, seed=seed)
+    folders = [set_folder, *(set_folder / f"draw{n}" for n in range(2, draws + 1))]
     with progress_bar(quiet=False) as progress:
-        build(list(genuine), list(synthetic), set_folder, chosen, progress)
-        clips, features = load_set(set_folder)
-        options = TrainOptions(steps=steps, width=width, seed=seed)
+        for number, folder in enumerate(folders):
+            drawn = replace(chosen, seed=seed + number)
+            build(list(genuine), list(synthetic), folder, drawn, progress)
+        clips, features = load_set(*folders)
+        options = TrainOptions(steps=steps, width=width, seed=seed, pitch_share=pitch_share)
         net = train(clips, features, options, run, _report)
         longer = set_folder / "recordings"
         if calibrate:
             recordings.build(list(genuine), list(synthetic), longer, chosen, progress)
-    about = {"steps": steps, "seed": seed, "clips": len(clips)}
+    about = {"steps": steps, "seed": seed, "clips": len(clips), "draws": draws}
     save_detector(net, run / "detector.safetensors", about)
     click.echo(f"wrote {run / 'detector.safetensors'}")
     if calibrate:
@@ -102,8 +123,8 @@ def _trained() -> None:
     click.echo("trained on a fold")
 
 
-def _report(step: int, loss: float) -> None:
-    click.echo(f"step {step}  loss {loss:.3f}")
+def _report(part: str, step: int, loss: float) -> None:
+    click.echo(f"{part}, step {step}  loss {loss:.3f}")
 
 
 @click.command("gather-voices")
@@ -156,6 +177,29 @@ def gather_voices(
             _pairs(named),
         )
     tell(voices, click.echo)
+
+
+@click.command("gather-replies")
+@click.argument("target", default="reference")
+@click.option("--out", type=_FOLDER, required=True, help="Folder for --synthetic.")
+@click.option("--voice", "voices", multiple=True, help="A voice of the target; by turns.")
+@click.option("--limit", type=click.IntRange(1), default=240, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+def gather_replies(target: str, voices: tuple[str, ...], out: Path, limit: int, seed: int) -> None:
+    """Gather what TARGET says to the packaged questions, for train-detector to learn it.
+
+    TARGET is one that `sts-eval run` knows and that steps conversations together. Its replies are
+    a family of attacks of its name.
+    """
+    from sts_eval.audit import replies
+    from sts_eval.progress import progress_bar
+    from sts_eval.targets import make_target
+
+    with progress_bar(quiet=False) as progress:
+        count = replies.gather_replies(
+            make_target(target), list(voices), out, limit, seed, progress
+        )
+    click.echo(f"{count} replies: {out}")
 
 
 def _pairs(given: tuple[str, ...]) -> dict[str, str]:

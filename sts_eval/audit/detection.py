@@ -114,6 +114,18 @@ def eer_of(accepted: IntArray) -> FloatArray:
     return value
 
 
+def weighted_eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
+    """EER of trials that count more than once, or not at all, as in a draw of a bootstrap.
+
+    bonafide, spoof: [n] weights of the same trials in ascending order of their scores, 0 in one of
+    them; each sum is above 0. Equal scores are steps of their own.
+    """
+    missed, passed = np.cumsum(bonafide), np.cumsum(spoof)
+    miss, alarm = missed / missed[-1], 1 - passed / passed[-1]
+    at = int(np.argmin(np.abs(miss - alarm)))
+    return float(miss[at] + alarm[at]) / 2
+
+
 def eer_rocch(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     """EER by linear interpolation along the convex hull of the ROC, a share of 0..1."""
     return eer_rocch_of(operating_points(bonafide, spoof).accepted)

@@ -71,7 +71,13 @@ _HERE = "sts_eval.audit"
 
 DETECTORS = Registry(
     "detector",
-    [Entry("sts-sync", f"{_HERE}.detectors:shipped", "synchrony of bands, trained here (default)")],
+    [
+        Entry(
+            "sts-sync",
+            f"{_HERE}.detectors:shipped",
+            "bands, pitch and phase, trained here (default)",
+        )
+    ],
 )
 
 
@@ -173,25 +179,25 @@ class WindowedDetector:
 
 
 class StatisticsDetector(WindowedDetector):
-    """The network of `sts_eval.audit.network` with weights of `sts-eval audit train-detector`."""
+    """The networks of `sts_eval.audit.joint` with weights of `sts-eval audit train-detector`."""
 
     def __init__(self, path: Path, name: str) -> None:
         import hashlib
 
-        from sts_eval.audit.network import Features
+        from sts_eval.audit.joint import Statistics
         from sts_eval.audit.train_detector import load_network
 
         self.name = name
         self._network, self.about = load_network(path)
-        self._features = Features()
+        self._statistics = Statistics(self._network.shares)
         self.version = f"1-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
 
     def score_batch(self, windows: np.ndarray) -> np.ndarray:
-        """[B, S] at 16 kHz -> [B]."""
+        """[B, S] at 16 kHz -> [B]: the joint score of the networks."""
         import torch
 
         with torch.inference_mode():
-            scores = self._network.scores(self._features(torch.from_numpy(windows)))
+            scores = self._network.scores(self._statistics(torch.from_numpy(windows)))
         return np.asarray(scores.double().numpy())
 
 

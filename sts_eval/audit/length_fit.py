@@ -8,7 +8,8 @@ neither its voice nor its attack; a longer recording is a trial of every length 
   `calibration`).
 - **Limits.** Those of `calibration`, with the limits by family, of the trials of each length alone.
   So a longer recording may be worth more than a window where its own trials support it, and less
-  where a family of attacks misleads it the more.
+  where a family of attacks misleads it the more. A family with fewer than FEW trials of a length
+  contradicts next to nothing: there it supports no more than at the length before.
 - **Cllr** of each length is of held-out voices (`FOLDS` sets of them).
 """
 
@@ -27,6 +28,7 @@ from sts_eval.audit.likelihood import cllr, cllr_min
 FloatArray = NDArray[np.float64]
 
 FOLDS: Final = 8
+FEW: Final = 30
 SCHEMA: Literal["sts-eval/calibration/2"] = "sts-eval/calibration/2"
 
 
@@ -122,7 +124,9 @@ def _fit(trials: Trials) -> Calibration:
     if every[0] != 1 or len(every) == 1:
         raise AuditError(f"trials of one window and of more are needed, not of {every}")
     line = fit_line(trials)
-    rows = {windows: _at(trials.only(trials.windows == windows), line) for windows in every}
+    rows, held = {}, dict[str, float]()
+    for windows in every:
+        rows[windows], held = _at(trials.only(trials.windows == windows), line, held)
     one, single = rows.pop(1.0), trials.only(trials.windows == 1)
     sides = single.genuine, ~single.genuine
     return Calibration(
@@ -142,22 +146,31 @@ def _fit(trials: Trials) -> Calibration:
     )
 
 
-def _at(some: Trials, line: Line) -> dict[str, Any]:
-    """Limits and counts of the trials of one length."""
+def _at(
+    some: Trials, line: Line, before: dict[str, float]
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Limits and counts of the trials of one length, and what each family supports there.
+
+    before: what each supports at the length before.
+    """
     llr = line(some.scores, some.windows)
     bona, fake = llr[some.genuine], llr[~some.genuine]
     voices = [len(np.unique(some.voices[side])) for side in (some.genuine, ~some.genuine)]
     lower, upper = calibration.limits(bona, fake, *voices)
     within = np.clip(bona, lower, upper), np.clip(fake, lower, upper)
     held, misleading = calibration.held_for_families(*within, some.families[~some.genuine])
+    for family, most in before.items():
+        if family not in held or misleading[family].n < FEW:
+            held[family] = min(most, held.get(family, most))
     counts = {"n_bonafide": len(bona), "n_spoof": len(fake)}
-    return {
+    row = {
         **counts,
         "lower": lower,
-        "upper": min(upper, held),
+        "upper": min(upper, *held.values()),
         "cllr_min": cllr_min(bona, fake),
         "misleading": misleading,
     }
+    return row, held
 
 
 def _held_out(trials: Trials) -> FloatArray | None:

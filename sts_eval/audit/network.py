@@ -1,4 +1,4 @@
-"""The countermeasure: statistics of a clip from speechbrain's spectra, and a small network on them.
+"""Statistics of a clip's bands from speechbrain's spectra, and the small network of a detector.
 
 A vocoder's marks lie in how the parts of a spectrum move *together*, less in the spectrum itself.
 Voiced speech is driven by one pulse train: at every glottal closure all bands rise within the same
@@ -15,9 +15,10 @@ it (WORLD, source-filter codecs). So a clip [S] at 16 kHz becomes one vector [10
   (Sahidullah, Kinnunen and Hanilci, A comparison of features for synthetic speech detection, 2015).
 
 Means of bands are left out and powers 40 dB below the clip's mean count as that: a gain, a fixed
-filter and a noise floor leave little. The network: standardised vector, one hidden layer and two
-cosines, three times over, trained by speechbrain's additive angular margin loss. Score: mean of
-cosine to "bona fide" minus cosine to "spoof", in [-2, 2]; higher = bona fide.
+filter and a noise floor leave little. The network, for these statistics and for those of pitch
+(`joint`): standardised vector, one hidden layer and two cosines, three times over, trained by
+speechbrain's additive angular margin loss. Score: mean of cosine to "bona fide" minus cosine to
+"spoof", in [-2, 2]; higher = bona fide.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ RATE_HZ: Final = 16_000
 FINE_BANDS: Final = 60
 COARSE_BANDS: Final = 16
 DIMENSION: Final = 1069
+VERSION: Final = 1
 _FLOOR: Final = 1e-4
 _SMALL: Final = 1e-3
 _LAGS_MS: Final = (0, 1, -1, 2, -2)
@@ -148,8 +150,8 @@ class Countermeasure(nn.Module):
     """Statistics [B, D] -> cosines to (spoof, bona fide) of each member [B, M, 2].
 
     The members are networks of one hidden layer that differ by their first weights and by what was
-    dropped: their mean errs less than each of them. dimension: D, that of `Features` unless other
-    statistics are tried.
+    dropped: their mean errs less than each of them. dimension: D. What was not measured (NaN)
+    counts as the mean of the training side: it speaks for neither.
     """
 
     mean: Tensor
@@ -177,7 +179,7 @@ class Countermeasure(nn.Module):
 
     def forward(self, statistics: Tensor) -> Tensor:
         """See the class."""
-        normal = ((statistics - self.mean) / self.spread).clamp(-6, 6)
+        normal = ((statistics - self.mean) / self.spread).nan_to_num(0.0).clamp(-6, 6)
         pairs = zip(self.encoders, self.heads, strict=True)
         return torch.cat([head(encoder(normal)[:, None]) for encoder, head in pairs], dim=1)
 

@@ -263,12 +263,12 @@ def _write_chunk(
 
 
 def statistics(audio: NDArray[Any]) -> NDArray[np.float32]:
-    """Statistics [N, 1069] of clips [N, S] at 16 kHz, int16 or float in [-1, 1]."""
+    """Statistics [N, 1280] of clips [N, S] at 16 kHz, int16 or float in [-1, 1]."""
     import torch
 
-    from sts_eval.audit.network import Features
+    from sts_eval.audit.joint import Statistics
 
-    extract, found = Features(), []
+    extract, found = Statistics(), []
     scale = 1 / 32767 if audio.dtype == np.int16 else 1.0
     with torch.inference_mode():
         for start in range(0, len(audio), 16):
@@ -278,7 +278,7 @@ def statistics(audio: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def load_set(*folders: Path) -> tuple[list[Clip], NDArray[np.float32]]:
-    """(clips, statistics [N, 1069]) of complete sets, joined. Raises AuditError.
+    """(clips, statistics [N, 1280]) of complete sets, joined. Raises AuditError.
 
     A voice must have one name in all of them: it must not stand on both sides of a fold.
     """

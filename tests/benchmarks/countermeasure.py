@@ -17,10 +17,8 @@ speaker and no source is on both sides. Scores of a fold are kept in `--work`: r
   `train-detector --calibrate` makes) for recordings of any length.
 - sources: EER of the genuine clips of each source of recordings against all attacks, on the same
   scores; and whether the network can tell the genuine speech of two sources apart (it must not).
-- pitch (`--pitch`): the same recipe on `sts_eval.audit.pitch_statistics`, on the family folds.
-  EER and Cllr of 0.7 of the detector's score and 0.3 of this one's, beside each alone, and the
-  difference of the macro EERs with its interval over the families. Needs the extra [prosody];
-  statistics are kept in `--work` (0.1 s of computing for a clip).
+- bands alone (`--bands-alone`): the family folds by a detector without statistics of pitch, and by
+  how much the macro EER of the one with them is lower: paired, interval over families and voices.
 - control (`--control`): genuine sources through two different recorders (sub-band ADPCM and Opus
   against Opus alone), then the common channel: the same network must not tell them apart. Beside
   it the same without the common channel.
@@ -29,9 +27,8 @@ speaker and no source is on both sides. Scores of a fold are kept in `--work`: r
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,20 +36,18 @@ from typing import Any
 import numpy as np
 
 from sts_eval.audio import resample
-from sts_eval.audit import calibration, folds, pitch_statistics, recordings
+from sts_eval.audit import calibration, folds, recordings
 from sts_eval.audit.calibration import Calibration
 from sts_eval.audit.channel import RATE_HZ, apply_channel, coded, draw_channel, subband_adpcm
+from sts_eval.audit.compare import difference
 from sts_eval.audit.detection import eer
 from sts_eval.audit.fold_scores import FoldScores, Heard, fit_calibration
+from sts_eval.audit.items import Item
 from sts_eval.audit.length_fit import fit_lengths
 from sts_eval.audit.likelihood import cllr
 from sts_eval.audit.train_detector import TrainOptions, save_detector, train
 from sts_eval.audit.training_set import CLIP_S, Clip, load_set, sources, statistics
-from sts_eval.stats import summary
-from sts_eval.stats.sample import make_sample
 from sts_eval.units import SAMPLE_RATE_HZ
-
-PITCH_SHARE = 0.3  # of the joint score
 
 
 class Folds(FoldScores):
@@ -183,77 +178,34 @@ def control(folder: Path, options: TrainOptions, work: Path, per_voice: int) -> 
         two_halves(tested, f"two recorders {name} the common channel")
 
 
-def load_pitch(sets: Sequence[Path], work: Path) -> Any:
-    """float32 [N, 231] of the clips in the order of `load_set`; kept in `work`, chunk by chunk."""
-    parts = []
-    for file in (file for folder in sets for file in sorted(folder.glob("*.npz"))):
-        with np.load(file, allow_pickle=False) as content:
-            audio = content["audio"]
-        digest = hashlib.sha256(np.ascontiguousarray(audio).tobytes()).hexdigest()[:16]
-        kept = work / "pitch" / f"v{pitch_statistics.VERSION}-{digest}.npy"
-        if not kept.is_file():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            made = np.stack([pitch_statistics.pitch_statistics(clip / 32767) for clip in audio])
-            partial = kept.with_suffix(".partial.npy")
-            np.save(partial, made)
-            partial.rename(kept)
-        parts.append(np.load(kept))
-    return np.concatenate(parts)
-
-
-def with_pitch(scored: Folds, pitch: Any, parts: int) -> None:
-    """The family folds by the detector, and by it and one on pitch statistics [N, 231] together."""
+def bands_alone(scored: Folds, parts: int) -> None:
+    """The family folds by a detector of bands alone, and what the whole one does better."""
     splits = list(folds.leave_one_family_out(scored.items, parts))
-    plain = Folds(
-        scored.clips, scored.features, scored.options, scored.work, recordings=scored.recordings
-    )
-    alone, other = [], []
-    for fold in splits:
-        sides = [[scored.items[i] for i in side] for side in (fold.train, fold.test)]
-        alone.append(np.asarray(plain.score(*sides)))
-        # What was not measured counts as the mean of the training side: it speaks for neither.
-        known = np.nanmean(pitch[fold.train], axis=0)
-        filled = np.where(np.isnan(pitch), known, pitch)
-        listener = Folds(scored.clips, filled, scored.options, scored.work)
-        other.append(np.asarray(listener.score(*sides)))
-    pairs = zip(_on_one_scale(alone), _on_one_scale(other), strict=True)
-    mixed = [(1 - PITCH_SHARE) * one + PITCH_SHARE * two for one, two in pairs]
-    unmeasured = np.isnan(pitch).all(axis=1).sum()
-    print(f"pitch: {unmeasured} of {len(pitch)} clips with too little voicing")
-    rows = (("family", alone), ("family, pitch alone,", other), ("family, with pitch,", mixed))
-    found = [_evaluated(what, scores, scored, splits) for what, scores in rows]
-    _difference(found[0], found[2])
+    found = []
+    for share in (0.0, scored.options.pitch_share):
+        recipe = replace(scored.options, pitch_share=share)
+        tested = Folds(
+            scored.clips, scored.features, recipe, scored.work, recordings=scored.recordings
+        )
+        found.append(_every_fold(tested, splits, f"family (pitch {share:g} of the score)"))
+    changed = difference(scored.items, splits, *found)
+    print(f"with pitch less without: macro EER {changed.value:+.1f} points ", end="")
+    print(f"[{changed.lo:+.1f}, {changed.hi:+.1f}], {changed.n_families} families ", end="")
+    print(f"and {changed.n_voices} voices drawn", flush=True)
 
 
-def _on_one_scale(scores: list[Any]) -> list[Any]:
-    """Scores of the folds by one shift and one factor for all of them; labels are not used."""
-    centre = np.mean([each.mean() for each in scores])
-    return [(each - centre) / np.median([one.std() for one in scores]) for each in scores]
+def _every_fold(tested: Folds, splits: list[folds.Fold], what: str) -> list[Any]:
+    """Print EER and Cllr; the scores of each fold."""
+    kept: list[Any] = []
 
+    def keep(train_items: list[Item], test_items: list[Item]) -> Any:
+        kept.append(tested.score(train_items, test_items))
+        return kept[-1]
 
-def _evaluated(
-    what: str, scores: list[Any], scored: Folds, splits: list[folds.Fold]
-) -> folds.FoldReport:
-    """Print EER and Cllr of the scores of each fold; the report."""
-    ready = iter(scores)
-    found = folds.evaluate(scored.items, splits, lambda train, test: next(ready))
-    show(what, found)
-    tested = Folds(scored.clips, scored.features, scored.options, scored.work)
-    for fold, each in zip(splits, scores, strict=True):
-        tested.add(fold.test.tolist(), each)
+    show(what, folds.evaluate(tested.items, splits, keep))
     mean, genuine, voices, _ = tested.heard
     print(f"  Cllr, calibrated, held-out voices {held_out_cllr(mean, genuine, voices):.3f}")
-    return found
-
-
-def _difference(one: folds.FoldReport, other: folds.FoldReport) -> None:
-    """Print what the second has more, with its interval over the families (paired)."""
-    families = {f: (v, other.by_name[f]) for f, v in one.by_name.items()}
-    changes = [(f, f, b - a) for f, (a, b) in families.items() if None not in (a, b)]
-    result = summary.summarise(make_sample(changes), "mean", seed=0, name="eer_difference")
-    lo, hi = result.bounds
-    interval = "" if lo is None else f" [{lo:+.1f}, {hi:+.1f}] over {len(changes)} families"
-    print(f"with pitch less without: macro EER {result.value:+.1f} points{interval}", flush=True)
+    return kept
 
 
 def unheard(scored: Folds, voices: list[str], parts: int, target: Path) -> None:
@@ -290,7 +242,7 @@ def main() -> None:
         "--recordings", type=Path, nargs="*", default=[], help="to calibrate for any length"
     )
     parser.add_argument(
-        "--pitch", action="store_true", help="family folds with pitch statistics as well"
+        "--bands-alone", action="store_true", help="family folds without pitch as well"
     )
     parser.add_argument("--control", type=Path, help="folder of genuine recordings")
     parser.add_argument("--write", type=Path, help="folder for the calibration")
@@ -319,8 +271,8 @@ def main() -> None:
             calibrate(scored, options.write)
             by_source(scored)
             sources_apart(scored)
-            if options.pitch:
-                with_pitch(scored, load_pitch(options.sets, options.work), options.parts)
+            if options.bands_alone:
+                bands_alone(scored, options.parts)
     if options.control:
         control(options.control, recipe, options.work, 30)
 

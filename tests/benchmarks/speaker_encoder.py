@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from sts_eval.audio import load_audio
 from sts_eval.audit import calibration
 from sts_eval.audit.calibration import Calibration
-from sts_eval.audit.detection import eer
+from sts_eval.audit.detection import eer, weighted_eer
 from sts_eval.audit.encoders import (
     Quality,
     SpeakerScale,
@@ -122,7 +122,7 @@ class Pairs:
             weight = np.where(self.same, times[self.one], times[self.one] * times[self.other])
             if (weight[same].sum() == 0) or (weight[other].sum() == 0):
                 continue
-            drawn.append(_weighted_eer((weight * same)[order], (weight * other)[order]))
+            drawn.append(weighted_eer((weight * same)[order], (weight * other)[order]))
         low, high = np.percentile(drawn, [2.5, 97.5])
         return 100 * value, 100 * float(low), 100 * float(high)
 
@@ -134,14 +134,6 @@ class Pairs:
     def threshold(self) -> float:
         """Cosine at the equal error rate."""
         return float(eer(self.cosine[self.same], self.cosine[~self.same]).threshold)
-
-
-def _weighted_eer(same: Any, other: Any) -> float:
-    """Of weights [n] of the trials of both classes in ascending order of their cosines."""
-    missed, passed = np.cumsum(same), np.cumsum(other)
-    miss, alarm = missed / missed[-1], 1 - passed / passed[-1]
-    at = int(np.argmin(np.abs(miss - alarm)))
-    return float(miss[at] + alarm[at]) / 2
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
 """The countermeasure and its plug-ins: interface, polarity, refusal of bad input."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import save_file
 
 from sts_eval.audio import load_audio, write_flac
-from sts_eval.audit import DEFAULT_DETECTOR, AuditError, calibration
+from sts_eval.audit import DEFAULT_DETECTOR, AuditError, calibration, training_set
 from sts_eval.audit.cli import audit
 from sts_eval.audit.detectors import (
     DETECTORS,
@@ -21,8 +23,14 @@ from sts_eval.audit.detectors import (
     load_detector,
 )
 from sts_eval.audit.fold_scores import FoldScores, calibrate
-from sts_eval.audit.network import DIMENSION
-from sts_eval.audit.train_detector import TrainOptions, load_network, save_detector, train
+from sts_eval.audit.joint import DIMENSION, PARTS
+from sts_eval.audit.train_detector import (
+    TrainOptions,
+    load_network,
+    save_detector,
+    score_features,
+    train,
+)
 from sts_eval.audit.training_set import Clip
 from sts_eval.registry import RegistryError
 
@@ -118,14 +126,18 @@ def test_names(tmp_path):
         load_detector(f"weights:{tmp_path / 'none.safetensors'}")
 
 
+BANDS = PARTS["bands"].dimension
+
+
 def made_up(n: int = 48) -> tuple[list[Clip], np.ndarray]:
-    """Clips whose class is in twenty numbers: learnable in a few steps."""
+    """Clips whose class is in twenty numbers of each part: learnable in a few steps."""
     rng = np.random.default_rng(0)
     features = rng.normal(0, 1, (n, DIMENSION)).astype(np.float32)
     clips = []
     for i in range(n):
         spoof = i % 2 == 1
-        features[i, :20] += 1.5 if spoof else -1.5
+        for start in (0, BANDS):
+            features[i, start : start + 20] += 1.5 if spoof else -1.5
         clips.append(Clip(f"s{i % 4}", f"g{i}", "x" * spoof, "x" * spoof, "clean", "made up"))
     return clips, features
 
@@ -142,13 +154,18 @@ def test_training_learns_and_resumes_to_the_same_network(tmp_path):
     class Stop(Exception):
         pass
 
-    def stop(step, _loss):
-        if step == 25:
-            raise Stop
+    def stop_in(part):
+        def stop(name, step, _loss):
+            if (name, step) == (part, 25):
+                raise Stop
+
+        return stop
 
     run = tmp_path / "run"
-    with pytest.raises(Stop):
-        train(clips, features, SMALL, run, stop)
+    for part in PARTS:
+        with pytest.raises(Stop):
+            train(clips, features, SMALL, run, stop_in(part))
+        assert (run / f"checkpoint-{part}.pt").is_file()
     resumed = train(clips, features, SMALL, run)
     for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-5)
@@ -165,9 +182,84 @@ def test_weights_round_trip(tmp_path):
     block = torch.from_numpy(features[:4])
     assert torch.allclose(net.scores(block), again.scores(block), atol=1e-2)
     assert about["steps"] == 2
+    assert again.shares == {"bands": 0.6, "pitch": 0.4}
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(AuditError, match="not a readable"):
         load_network(file)
+
+
+def test_weights_of_one_network_still_load(tmp_path, genuine):
+    """Files of before pitch was heard have no names of parts; they are read as they were."""
+    clips, features = made_up(16)
+    net = train(clips, features, TrainOptions(steps=2, rows=4, width=16, pitch_share=0.0))
+    assert net.shares == {"bands": 1.0}
+    tensors = {name: t.half().contiguous() for name, t in net.network("bands").state_dict().items()}
+    about = {"width": 16, "members": 3, "steps": 2}
+    metadata = {"kind": "sts-eval countermeasure", "about": json.dumps(about)}
+    old, new = tmp_path / "old.safetensors", tmp_path / "new.safetensors"
+    save_file(tensors, old, metadata=metadata)
+    save_detector(net, new, about)
+    one, other = (load_detector(f"weights:{file}") for file in (old, new))
+    assert one.score(genuine) == other.score(genuine)
+    assert one.version != other.version
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 99}, r"other statistics \(pitch, version 99\)"),
+        ({"dimension": 231}, "other statistics"),
+        ({"share": "much"}, "not a readable"),
+    ],
+)
+def test_weights_of_other_statistics_are_refused(tmp_path, change, message):
+    clips, features = made_up(16)
+    net = train(clips, features, TrainOptions(steps=1, rows=4, width=16))
+    file = tmp_path / "d.safetensors"
+    save_detector(net, file, {})
+    _, about = load_network(file)
+    about["parts"]["pitch"] |= change
+    metadata = {"kind": "sts-eval countermeasure", "about": json.dumps(about)}
+    save_file({n: t.half().contiguous() for n, t in net.state_dict().items()}, file, metadata)
+    with pytest.raises(AuditError, match=message):
+        load_network(file)
+
+
+def test_the_joint_score_is_the_sum_of_shares(genuine):
+    clips, features = made_up(16)
+    net = train(clips, features, TrainOptions(steps=2, rows=4, width=16, pitch_share=0.25))
+    bands, pitch = features[:, :BANDS], features[:, BANDS:]
+    each = [
+        net.network(name).scores(torch.from_numpy(part)).detach().numpy()
+        for name, part in (("bands", bands), ("pitch", pitch))
+    ]
+    np.testing.assert_allclose(
+        score_features(net, features), 0.75 * each[0] + 0.25 * each[1], atol=1e-6
+    )
+
+
+def test_what_was_not_measured_counts_as_the_mean():
+    clips, features = made_up(16)
+    features[:2, BANDS:] = np.nan
+    net = train(clips, features, TrainOptions(steps=2, rows=4, width=16))
+    mean = features[2:, BANDS:].mean(axis=0)
+    filled = features.copy()
+    filled[:2, BANDS:] = mean
+    scores = score_features(net, features)
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose(scores, score_features(net, filled), atol=1e-6)
+    features[:, BANDS:] = np.nan
+    with pytest.raises(AuditError, match="enough voicing"):
+        train(clips, features, TrainOptions(steps=1, rows=4, width=16))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_shares_are_checked(share):
+    clips, features = made_up(16)
+    with pytest.raises(AuditError, match=r"in \[0, 1\)"):
+        train(clips, features, TrainOptions(steps=1, pitch_share=share))
+    with pytest.raises(AuditError, match=r"\[N, 1280\]"):
+        train(clips, features[:, 1:], TrainOptions(steps=1))
 
 
 def test_own_weights_bring_their_calibration(tmp_path):
@@ -275,3 +367,39 @@ def test_false_alarms_command(tmp_path, genuine):
     empty = runner.invoke(audit, ["false-alarms", str(tmp_path / "none")])
     assert empty.exit_code == 2
     assert "no recordings here" in empty.output
+
+
+def test_train_detector_learns_from_every_draw(tmp_path, genuine, monkeypatch):
+    made = {}
+
+    def build(people, machines, target, options, progress):
+        """Eight clips of a second, the spoofed ones noise, in the place of minutes of copying."""
+        made[target] = options.seed
+        rng = np.random.default_rng(options.seed)
+        speech = (genuine[:48_000:3] * 32767).astype(np.int16)  # any voiced sound will do
+        noise = rng.normal(0, 3_000, 16_000).astype(np.int16)
+        rows = [
+            asdict(Clip(f"s{i % 2}", f"g{i}", "x" * spoof, "x" * spoof, "clean", "made up"))
+            for i, spoof in enumerate([0, 1] * 4)
+        ]
+        target.mkdir(parents=True)
+        audio = np.stack([noise if row["attack"] else speech for row in rows])
+        np.savez(target / "00000.npz", audio=audio, clips=np.array(json.dumps(rows)))
+        (target / "complete").write_text("1\n")
+
+    monkeypatch.setattr(training_set, "build", build)
+    arguments = ["train-detector", "--genuine", "people", "--steps", "2", "--width", "8"]
+    folders = ["--set", str(tmp_path / "set"), "--run", str(tmp_path / "run")]
+    result = CliRunner().invoke(audit, [*arguments, *folders, "--seed", "5", "--draws", "3"])
+    assert result.exit_code == 0, result.output
+    assert made == {
+        tmp_path / "set": 5,
+        tmp_path / "set" / "draw2": 6,
+        tmp_path / "set" / "draw3": 7,
+    }
+    net, about = load_network(tmp_path / "run" / "detector.safetensors")
+    assert about["clips"] == 24
+    assert (about["draws"], about["seed"]) == (3, 5)
+    assert sum(net.shares.values()) == 1
+    detector = load_detector(f"weights:{tmp_path / 'run' / 'detector.safetensors'}")
+    assert np.isfinite(detector.score(genuine))

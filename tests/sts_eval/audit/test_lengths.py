@@ -12,7 +12,7 @@ from sts_eval.audit.calibration import Calibration, fit, load, save
 from sts_eval.audit.case.examine import misled
 from sts_eval.audit.case.parts import Part, mean_ratio, side_by_side
 from sts_eval.audit.case.ratio import Ratio
-from sts_eval.audit.length_fit import Trials, fit_lengths, fit_line
+from sts_eval.audit.length_fit import Line, Trials, _at, fit_lengths, fit_line
 from sts_eval.audit.lengths import AtLength, Lengths, Misleading, gain
 from sts_eval.audit.likelihood import cllr
 
@@ -189,3 +189,21 @@ def test_a_mean_is_read_for_its_length() -> None:
     found = misled(natural, known, 3.0)
     assert found is not None
     assert (found.share, found.n) == (0.2, 7)
+
+
+@pytest.mark.parametrize(("n", "misleads", "most"), [(17, 3, 3.0), (34, 6, math.inf)])
+def test_a_family_of_few_long_recordings_supports_no_more_than_at_the_length_before(
+    n: int, misleads: int, most: float
+) -> None:
+    few = np.where(np.arange(n) < misleads, math.log(12), -1.0)  # 3 of 17 contradict nothing
+    scores = np.concatenate([np.full(200, 3.0), np.full(300, -3.0), few])
+    genuine = np.arange(len(scores)) < 200
+    names = np.array([f"voice {k % 50}" for k in range(len(scores))])
+    families = np.array(["" if side else "many" for side in genuine])
+    families[-n:] = "few"
+    trials = Trials(scores, np.full(len(scores), 4.0), genuine, names, families)
+    before = {"many": math.inf, "few": math.log(3), "gone": math.log(20)}
+    row, held = _at(trials, Line(1.0, 0.0, 1.0), before)
+    assert held == {"many": math.inf, "few": pytest.approx(math.log(most)), "gone": math.log(20)}
+    assert row["upper"] == pytest.approx(min(math.log(most), math.log(20), row["upper"]))
+    assert row["upper"] < math.log(51)  # of the pool: 50 voices

@@ -10,7 +10,7 @@ from sts_eval.audio import load_audio, write_flac
 from sts_eval.audit import AuditError, recordings
 from sts_eval.audit.detectors import KNOWN
 from sts_eval.audit.fold_scores import FoldScores, calibrate
-from sts_eval.audit.network import DIMENSION
+from sts_eval.audit.joint import DIMENSION
 from sts_eval.audit.recordings import PIECES, Recordings, Source, joined, render, windows_of
 from sts_eval.audit.train_detector import TrainOptions
 from sts_eval.audit.training_set import CLIP_S, Clip, SetOptions
