@@ -13,6 +13,10 @@ What `push` returns sounds while the next frame is heard: the theoretical latenc
 ms more for each frame of acoustic delay. `open_batch` steps n conversations in one forward pass; a
 row of it is the conversation that a session of its own would be.
 
+Speech whose loudest frame in the last three seconds is below -30 dBFS is rather a neighbour's than
+the user's (in training users are never softer than -32 dBFS in the mean, and their loudest frames
+some 6 dB above it): to begin an answer to it the agent must be surer (`sts_core.lm.sampling`).
+
 All memory of a conversation is one value, `ConversationState`, which a step takes and returns; a
 session only holds the latest. Its size stops growing once attention has filled its window.
 """
@@ -40,6 +44,9 @@ from sts_core.lm.weights import load_lm
 from sts_core.units import FRAME_SAMPLES
 
 Audio = NDArray[np.float32]
+
+SOFT_DBFS = -30.0
+LOUD_FRAMES = 38  # three seconds: a pause inside a question is shorter
 
 
 class SessionError(ValueError):
@@ -76,6 +83,7 @@ class ConversationState(NamedTuple):
     decoder: DecoderState
     waiting: tuple[Tensor, ...]  # codebook 0 of frames whose acoustic codes come later, [B] each
     recognised: Tensor  # int64 [B, 2], the user's tokens of the last frames, the latest last
+    powers: Tensor  # float32 [B, LOUD_FRAMES], mean squares of the user's last frames
 
 
 @dataclass(frozen=True)
@@ -163,6 +171,7 @@ class System:
             self.ear.codec.decoder_state(batch),
             (),
             torch.full((batch, 2), PAD),
+            torch.zeros(batch, LOUD_FRAMES),
         )
 
     @torch.inference_mode()
@@ -178,7 +187,9 @@ class System:
         ear, ear_state = self.ear.step(frames, state.ear)
         clock.lap()
         hidden, text_logits, user_logits, memory = self.lm.listen(ear[:, 0], voice, state.lm)
-        text = sampler.text(text_logits, state.lm.silent_frames)
+        powers = torch.cat([state.powers[:, 1:], frames.square().mean(dim=1, keepdim=True)], dim=1)
+        soft = powers.amax(dim=1) < 10 ** (SOFT_DBFS / 10)
+        text = sampler.text(text_logits, state.lm.would_begin & soft)
         clock.lap()
         codes = self.lm.speak(hidden, text, sampler)
         clock.lap()
@@ -190,7 +201,7 @@ class System:
         heard = torch.where(again, PAD, made_out)
         recognised = torch.cat([state.recognised[:, 1:], made_out[:, None]], dim=1)
         said = state.lm.after(memory, text, codes)
-        after = ConversationState(ear_state, said, decoder, waiting, recognised)
+        after = ConversationState(ear_state, said, decoder, waiting, recognised, powers)
         return Step(audio, text, heard, StageTimes(*clock.laps_ms)), after
 
     def _sound(

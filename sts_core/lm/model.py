@@ -28,11 +28,12 @@ from torch import Tensor, nn
 
 from sts_core.lm.config import LMConfig
 from sts_core.lm.depth import NAMED, CodeTables, DepthTransformer
-from sts_core.lm.sampling import SILENT_FRAMES, Sampler
+from sts_core.lm.sampling import Sampler
 from sts_core.lm.text import BEGIN, PAD
 from sts_core.lm.transformer import Transformer, TransformerState
 
 START_CODE = 0  # stands in place of all codes of the frame before the first
+SILENT_FRAMES = 25  # without a word: no reply that was broken off is still to be gone on with
 
 
 class Frames(NamedTuple):
@@ -64,6 +65,11 @@ class LMState(NamedTuple):
         recent = torch.cat([self.codes[:, 1:], codes[:, None]], dim=1)
         silent = torch.where(text == PAD, self.silent_frames + 1, 0)
         return LMState(temporal, text, recent, silent)
+
+    @property
+    def would_begin(self) -> Tensor:
+        """Bool [B]: the next word begins a reply."""
+        return self.silent_frames >= SILENT_FRAMES
 
 
 class Spoken(NamedTuple):
@@ -153,9 +159,10 @@ class DuplexLM(nn.Module):
         Args:
             ear: [B, ear_dim], the user's frame.
             voice: int64 [B].
-            samplers: how each stream is drawn, with each conversation's own random numbers.
+            samplers: how each stream is drawn, with each conversation's own random numbers. Their
+                reluctance plays no part: how loud the user is, the model is not told.
         """
         seen, text_logits, user_logits, memory = self.listen(ear, voice, state)
-        text = samplers.text(text_logits, state.silent_frames)
+        text = samplers.text(text_logits, torch.zeros_like(state.would_begin))
         codes = self.speak(seen, text, samplers)
         return Spoken(text, codes, user_logits, text_logits), state.after(memory, text, codes)

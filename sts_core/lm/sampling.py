@@ -7,9 +7,9 @@ Without temperature, text is decided in two steps: first whether a word begins (
 against PAD), then which. The likeliest single token would be PAD for as long as the words share
 their probability among them, and an agent in doubt would never begin.
 
-With `reluctance` an agent that is silent begins only when it is surer: PAD gains so many nats then,
-whatever the temperature (log 3: it takes 75 % where a word within a reply takes 50). It answers
-fewer of those who do not speak to it, and fewer of those who do in noise; by default it is 0.
+With `reluctance` an agent that would begin to answer somebody soft begins only when it is surer:
+PAD gains so many nats then, whatever the temperature (log 2: it takes 67 % where a word within a
+reply takes 50). Who that is says the session (`sts_core.session`).
 
 Each conversation has a generator of its own, so that its tokens depend on its seed alone and not
 on the batch it runs in.
@@ -26,19 +26,17 @@ from torch import Tensor
 
 from sts_core.lm.text import PAD
 
-SILENT_FRAMES = 25  # without a word: no reply that was broken off is still to be gone on with
-
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Temperatures, numbers of tokens that may be drawn, and the reluctance to begin, in nats."""
+    """Temperatures, numbers of tokens that may be drawn, and the reluctance, in nats."""
 
     text_temperature: float = 0.0
     text_top_k: int = 25
     semantic_temperature: float = 0.0
     acoustic_temperature: float = 0.0
     code_top_k: int = 100
-    reluctance: float = 0.0
+    reluctance: float = math.log(2)
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -70,11 +68,11 @@ class Sampler:
         self.config = config
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
-    def text(self, logits: Tensor, silent_frames: Tensor) -> Tensor:
-        """Text tokens int64 [B] from logits [B, V]; frames since the last word, int64 [B]."""
+    def text(self, logits: Tensor, reluctant: Tensor) -> Tensor:
+        """Text tokens int64 [B] from logits [B, V]; reluctant: bool [B]."""
         c = self.config
         logits = logits.float().clone()
-        logits[:, PAD] += c.reluctance * (silent_frames >= SILENT_FRAMES)
+        logits[:, PAD] += c.reluctance * reluctant
         if c.text_temperature == 0.0:
             silent = torch.softmax(logits, dim=-1)[:, PAD] >= 0.5
             spoken = logits.index_fill(1, logits.new_tensor([PAD], dtype=torch.long), -torch.inf)

@@ -8,10 +8,10 @@ import torch
 
 from sts_core.lm.config import LMConfig
 from sts_core.lm.ear import Ear
-from sts_core.lm.model import DuplexLM
-from sts_core.lm.sampling import SamplingConfig
+from sts_core.lm.model import SILENT_FRAMES, DuplexLM
+from sts_core.lm.sampling import Sampler, SamplingConfig
 from sts_core.lm.text import PAD, TextTokenizer
-from sts_core.session import SessionError, SessionOptions, System, state_bytes
+from sts_core.session import LOUD_FRAMES, SessionError, SessionOptions, System, state_bytes
 from sts_core.talk import converse
 from sts_core.units import FRAME_SAMPLES
 
@@ -75,6 +75,26 @@ def test_a_word_that_is_made_out_in_frames_on_end_was_said_once(ear, users, monk
     monkeypatch.setattr(system.lm, "listen", listen)
     heard = [reply.heard for reply in play(system.open(), users[0, : len(made_out)])]
     assert heard == [" seven", "", "", "", "", "", "", " seven"]
+
+
+def test_an_agent_is_reluctant_to_begin_while_nobody_loud_has_spoken(ear, monkeypatch):
+    asked = []
+
+    def text(self, logits, reluctant):
+        asked.append(bool(reluctant))
+        return torch.full((1,), 5 if len(asked) == 6 else PAD)
+
+    monkeypatch.setattr(Sampler, "text", text)
+    frame = np.ones(FRAME_SAMPLES, np.float32)
+    soft, loud = 0.03 * frame, 0.033 * frame  # -30.5 and -29.6 dBFS
+    session = make_system(ear).open()
+    play(session, [soft] * 8)
+    # it says its first word in frame 5: it need not be surer for the rest of its reply
+    assert asked == [True] * 6 + [False] * 2
+    play(session, [soft] * (SILENT_FRAMES - 1))
+    assert asked[-2:] == [False, True]
+    play(session, [loud] + [soft] * LOUD_FRAMES)
+    assert asked[-LOUD_FRAMES - 2 :] == [True] + [False] * LOUD_FRAMES + [True]
 
 
 @pytest.mark.parametrize("temperature", [None, 0.8])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sts_core.lm.delay import delayed, undelayed
-from sts_core.lm.sampling import SILENT_FRAMES, Sampler, SamplingConfig, draw
+from sts_core.lm.sampling import Sampler, SamplingConfig, draw
 
 
 @given(st.integers(0, 2), st.integers(1, 3), st.integers(1, 12), st.integers(1, 8), st.data())
@@ -53,11 +53,10 @@ def test_a_low_temperature_comes_close_to_greedy_and_a_high_one_to_even():
 def test_each_row_follows_its_own_seed():
     logits = torch.randn(3, 50, generator=torch.manual_seed(1))
     config = SamplingConfig(text_temperature=1.0)
-    silent = torch.zeros(3, dtype=torch.int64)
-    together = Sampler(config, [4, 5, 6]).text(logits, silent)
+    sure = torch.zeros(3, dtype=torch.bool)
+    together = Sampler(config, [4, 5, 6]).text(logits, sure)
     alone = [
-        int(Sampler(config, [s]).text(logits[i : i + 1], silent[:1]))
-        for i, s in enumerate((4, 5, 6))
+        int(Sampler(config, [s]).text(logits[i : i + 1], sure[:1])) for i, s in enumerate((4, 5, 6))
     ]
     assert together.tolist() == alone
 
@@ -68,21 +67,22 @@ def chances(words: float) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("words", "within", "to_begin"), [(0.45, 0, 0), (0.55, 2, 0), (0.74, 2, 0), (0.76, 2, 2)]
+    ("words", "surely", "reluctantly"), [(0.45, 0, 0), (0.55, 2, 0), (0.74, 2, 0), (0.76, 2, 2)]
 )
-def test_to_begin_takes_three_to_one_and_to_go_on_even_odds(words, within, to_begin):
+def test_a_reluctant_agent_begins_at_three_to_one_and_another_at_even_odds(
+    words, surely, reluctantly
+):
     sampler = Sampler(SamplingConfig(reluctance=math.log(3)), [0])
-    long = torch.tensor([SILENT_FRAMES])
-    assert int(sampler.text(chances(words), long - 1)) == within
-    assert int(sampler.text(chances(words), long)) == to_begin
+    assert int(sampler.text(chances(words), torch.tensor([False]))) == surely
+    assert int(sampler.text(chances(words), torch.tensor([True]))) == reluctantly
 
 
 def test_reluctance_holds_at_any_temperature():
     # odds of 3 against 1 become 1 against 1: half of 2,000 draws begin, three errors are 0.034
     config = SamplingConfig(text_temperature=1.0, reluctance=math.log(3))
     sampler = Sampler(config, range(2000))
-    silent = torch.full((2000,), SILENT_FRAMES)
-    drawn = sampler.text(chances(0.75).expand(2000, 4), silent)
+    reluctant = torch.ones(2000, dtype=torch.bool)
+    drawn = sampler.text(chances(0.75).expand(2000, 4), reluctant)
     assert float((drawn > 0).float().mean()) == pytest.approx(0.5, abs=0.034)
 
 
