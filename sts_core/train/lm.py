@@ -103,7 +103,7 @@ class LMTraining:
     pitch_weight: float = 0.3
     acoustic_weight: float = 4.0
     pad_weight: float = 0.15
-    fell_silent_weight: float = 0.6
+    fell_silent_weight: float = 0.4
     tone_weight: float = 0.3
     depth_share: float = 0.6
     code_noise: float = 0.15

@@ -119,7 +119,7 @@ def _data(row: Row) -> dict[str, Any]:
 
 
 def _short(value: float) -> str:
-    return f"{value:+.1f}"
+    return f"{round(value, 1) + 0.0:+.1f}"  # no "-0.0"
 
 
 def _scale() -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from sts_eval.audit import DEFAULT_DETECTOR
 from sts_eval.audit.case.case import read_case
 from sts_eval.audit.case.custody import read_log
 from sts_eval.audit.case.outputs import safe_cell
-from sts_eval.audit.case.page import build_page
+from sts_eval.audit.case.page import _short, build_page
 from sts_eval.audit.case.parts import load_detector
 from sts_eval.audit.case.ratio import reach_words
 from sts_eval.audit.case.rows import make_rows
@@ -242,6 +242,15 @@ def test_an_unreadable_folder_is_a_row(folder: Path, tmp_path: Path) -> None:
     (folder / "closed").mkdir(mode=0o000)
     assert run(folder, tmp_path / "out").exit_code == 3
     assert "cannot be read" in report(tmp_path / "out")["closed"]["verdict"]["headline"]
+
+
+def test_ratios_on_the_page_have_one_zero() -> None:
+    assert [_short(value) for value in (-0.04, 0.04, -0.06, 1.25)] == [
+        "+0.0",
+        "+0.0",
+        "-0.1",
+        "+1.2",
+    ]
 
 
 def test_the_page_follows_from_the_log(folder: Path, registry: Path, tmp_path: Path) -> None:
