@@ -17,15 +17,9 @@ from sts_core.data.shards import Shard, _write, read_shard
 from sts_core.lm import weights
 from sts_core.lm.config import LMConfig
 from sts_core.lm.weights import load_lm, save_delta, save_lm
-from sts_core.train.lm import (
-    FELL_SILENT_FRAMES,
-    LMTraining,
-    _fell_silent,
-    _tone_loss,
-    learning_rate_at,
-    train,
-)
+from sts_core.train.lm import LMTraining, learning_rate_at, train
 from sts_core.train.lm_batches import Conversations
+from sts_core.train.lm_losses import FELL_SILENT_FRAMES, _fell_silent, _tone_loss
 
 SMALL = LMConfig(
     dim=32,
