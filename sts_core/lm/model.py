@@ -163,6 +163,6 @@ class DuplexLM(nn.Module):
                 reluctance plays no part: how loud the user is, the model is not told.
         """
         seen, text_logits, user_logits, memory = self.listen(ear, voice, state)
-        text = samplers.text(text_logits, torch.zeros_like(state.would_begin))
+        text = samplers.text(text_logits, ear.new_zeros(len(ear), dtype=torch.bool))
         codes = self.speak(seen, text, samplers)
         return Spoken(text, codes, user_logits, text_logits), state.after(memory, text, codes)

@@ -108,10 +108,7 @@ def losses(
 
 def _tone_loss(logits: Tensor, tone: Tensor) -> Tensor:
     """Cross entropy of [B, T, tones] where the user has a tone; 0 where nobody has."""
-    each = F.cross_entropy(
-        logits.flatten(0, 1).float(), tone.flatten(), ignore_index=NO_TONE, reduction="sum"
-    )
-    return each / (tone != NO_TONE).sum().clamp(min=1)
+    return _weighted(logits, tone.clamp(min=0), (tone != NO_TONE).float())
 
 
 def _fell_silent(speaking: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from sts_eval.audit.items import Item
+
 
 def load_benchmark(name: str) -> ModuleType:
     """A script of tests/benchmarks, which is no package: by its path."""
@@ -18,3 +20,19 @@ def load_benchmark(name: str) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+def item(
+    name: str, family: str = "", speaker: str = "", codec: str = "none", group: str = ""
+) -> Item:
+    """A recording of a made-up corpus; without a family it is genuine."""
+    return Item(
+        path=Path(f"{name}.wav"),
+        label="spoof" if family else "bonafide",
+        speaker=speaker,
+        attack=family,
+        family=family,
+        codec=codec,
+        group=group or name,
+        corpus="test",
+    )

@@ -1,7 +1,5 @@
 """Two detectors on the same folds: the difference of their EERs, and how sure it is."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,19 +8,7 @@ from sts_eval.audit.detection import eer, weighted_eer
 from sts_eval.audit.folds import Fold
 from sts_eval.audit.items import Item
 
-
-def item(index: int, voice: str, family: str) -> Item:
-    return Item(
-        path=Path(f"clip{index}"),
-        label="spoof" if family else "bonafide",
-        speaker=voice,
-        attack=family,
-        family=family,
-        codec="",
-        group=f"g{index}",
-        corpus="set",
-        subset="",
-    )
+from .conftest import item
 
 
 def made_up(families: str, voices: int, each: int) -> tuple[list[Item], list[Fold]]:
@@ -33,7 +19,7 @@ def made_up(families: str, voices: int, each: int) -> tuple[list[Item], list[Fol
         for voice in range(voices)
         for _ in range(each)
     ]
-    items = [item(index, *pair) for index, pair in enumerate(who)]
+    items = [item(f"clip{index}", family, voice) for index, (voice, family) in enumerate(who)]
     folds = []
     for family in families:
         test = [i for i, one in enumerate(items) if one.family in ("", family)]

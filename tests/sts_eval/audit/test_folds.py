@@ -1,7 +1,6 @@
 """Folds: what is kept apart, how it is reported, what cannot be split."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,18 +21,7 @@ from sts_eval.audit.folds import (
 )
 from sts_eval.audit.items import Item
 
-
-def item(name: str, family: str = "", speaker: str = "", codec: str = "none", group: str = ""):
-    return Item(
-        path=Path(f"{name}.wav"),
-        label="spoof" if family else "bonafide",
-        speaker=speaker,
-        attack=family,
-        family=family,
-        codec=codec,
-        group=group or name,
-        corpus="test",
-    )
+from .conftest import item
 
 
 def corpus(speakers: int = 4) -> list[Item]:

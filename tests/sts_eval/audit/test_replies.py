@@ -86,7 +86,7 @@ def test_replies_are_written_for_training(tmp_path):
             hz, 0.05
         )
     made = list(sources(tmp_path, "engine", 4, 0))
-    assert [voice for voice, *_ in made] == ["low", "high"] * 1 or len(made) >= 2
+    assert sorted(voice for voice, *_ in made) == ["high", "high", "low", "low"]
     with pytest.raises(AuditError, match="holds a manifest already"):
         replies.gather_replies(target, [], tmp_path, 2, 0, Progress())
 
