@@ -93,6 +93,35 @@ def load_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     return single, config
 
 
+def average_weights(one: Path, other: Path, share: float, target: Path) -> None:
+    """Write share * one + (1 - share) * other, of two files of one kind and configuration.
+
+    Of two ends of one training the mean often keeps what either has learnt (Wortsman et al., Model
+    soups, 2022). What is no floating-point number must be equal in both.
+
+    Raises:
+        WeightsError: a file is unreadable, they do not fit, or share is not in [0, 1].
+    """
+    if not 0 <= share <= 1:
+        raise WeightsError(f"a share must be in [0, 1], not {share:g}")
+    kind = weights_kind(one)
+    (first, config), (second, beside) = load_weights(one, kind), load_weights(other, kind)
+    if config != beside:
+        raise WeightsError(f"{one} and {other} are of different configurations")
+    shapes = [{name: (v.shape, v.dtype) for name, v in each.items()} for each in (first, second)]
+    if shapes[0] != shapes[1]:
+        raise WeightsError(f"{one} and {other} hold different tensors")
+    mixed = {}
+    for name, value in first.items():
+        if value.is_floating_point():
+            mixed[name] = share * value + (1 - share) * second[name]
+        elif torch.equal(value, second[name]):
+            mixed[name] = value
+        else:
+            raise WeightsError(f"{name} differs between {one} and {other} and has no mean")
+    save_weights(target, mixed, kind, config)
+
+
 def weights_kind(path: Path) -> str:
     """What a weights file says it is; "" where it says nothing or is none."""
     from safetensors import SafetensorError, safe_open

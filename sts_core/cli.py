@@ -157,6 +157,21 @@ def train(stage: str, file: Path | None, resume: bool) -> None:
 
 
 @main.command()
+@click.argument("one", type=_FILE)
+@click.argument("other", type=_FILE)
+@click.argument("out", type=_NEW)
+@click.option(
+    "--share", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Of ONE."
+)
+def average(one: Path, other: Path, out: Path, share: float) -> None:
+    """Write the weighted mean of two weights files of the same training."""
+    from sts_core.checkpoint import average_weights
+
+    average_weights(one, other, share, out)
+    click.echo(f"wrote {out}")
+
+
+@main.command()
 @click.argument("cache_folder", metavar="CACHE", type=_FOLDER)
 @click.argument("out", type=_NEW)
 @click.option("--draws", type=click.IntRange(min=1), default=2, show_default=True)

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sts_eval.audit import DEFAULT_DETECTOR
-from sts_eval.audit.cli_detector import false_alarms, gather_replies, gather_voices, train_detector
+from sts_eval.audit.cli_detector import (
+    false_alarms,
+    gather_replies,
+    gather_speech,
+    gather_voices,
+    train_detector,
+)
 
 if TYPE_CHECKING:
     from sts_eval.audit.folds import FoldReport
@@ -55,6 +61,7 @@ def audit() -> None:
 audit.add_command(gather_voices)
 audit.add_command(train_detector)
 audit.add_command(gather_replies)
+audit.add_command(gather_speech)
 audit.add_command(false_alarms)
 
 

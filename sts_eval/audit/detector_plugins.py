@@ -92,6 +92,9 @@ class TransformersDetector(WindowedDetector):
     def __init__(self, folder: Path) -> None:
         if not (folder / "config.json").is_file():
             raise DetectorError(f"{folder}: no config.json here, this is no transformers model")
+        from sts_core import torchaudio_guard
+
+        torchaudio_guard.prepare()  # transformers imports it wherever it is installed
         try:
             from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
         except ImportError as error:

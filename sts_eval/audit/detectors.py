@@ -179,25 +179,25 @@ class WindowedDetector:
 
 
 class StatisticsDetector(WindowedDetector):
-    """The networks of `sts_eval.audit.joint` with weights of `sts-eval audit train-detector`."""
+    """The countermeasure of `discriminant`, as `sts-eval audit train-detector` wrote it."""
 
     def __init__(self, path: Path, name: str) -> None:
         import hashlib
 
-        from sts_eval.audit.joint import Statistics
-        from sts_eval.audit.train_detector import load_network
+        from sts_eval.audit.clip_statistics import Statistics
+        from sts_eval.audit.train_detector import load_detector_file
 
         self.name = name
-        self._network, self.about = load_network(path)
-        self._statistics = Statistics(self._network.shares)
+        self._countermeasure, self.about = load_detector_file(path)
+        self._statistics = Statistics()
         self.version = f"1-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
 
     def score_batch(self, windows: np.ndarray) -> np.ndarray:
-        """[B, S] at 16 kHz -> [B]: the joint score of the networks."""
+        """[B, S] at 16 kHz -> [B]."""
         import torch
 
         with torch.inference_mode():
-            scores = self._network.scores(self._statistics(torch.from_numpy(windows)))
+            scores = self._countermeasure.scores(self._statistics(torch.from_numpy(windows)))
         return np.asarray(scores.double().numpy())
 
 

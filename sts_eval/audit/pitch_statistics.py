@@ -1,6 +1,6 @@
 """Statistics of pitch and phase: how regularly a clip's pulses come and how its harmonics cohere.
 
-`network.Features` describes bands in fixed time steps. Here every measure is taken from one glottal
+`band_statistics` describes bands in fixed time steps. Here every measure is taken from one glottal
 pulse to the next: people repeat a period nearly but never exactly, at every scale; a vocoder's
 pulses are too equal, or its phases do not repeat at all. A clip [S] at 16 kHz becomes one vector
 [211]:

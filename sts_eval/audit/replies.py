@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,33 +51,46 @@ def gather_replies(
     """
     if not isinstance(target, BatchTarget) or not steps_together(target):
         raise AuditError(f"{target.name} has no batches (`open_batch`), which this needs")
-    if (out / "manifest.jsonl").exists():
+    return write_speech(out, target.name, _replies(target, voices, limit, seed, progress))
+
+
+def write_speech(out: Path, who: str, clips: Iterable[tuple[Samples, dict[str, Any]]]) -> int:
+    """Write a folder for `--synthetic`; returns how many clips it holds.
+
+    clips: speech, float32 [S] at 24 kHz, and what its row of the manifest says beside `path` and
+    `seconds`; what is shorter than `LEAST_S` is left out. Raises AuditError: the folder holds a
+    manifest already (nothing is asked of `clips` then), or `who` said nothing.
+    """
+    manifest = out / "manifest.jsonl"
+    if manifest.exists():
         raise AuditError(f"{out} holds a manifest already: name another folder")
+    rows: list[dict[str, Any]] = []
+    for speech, about in clips:
+        if len(speech) >= LEAST_S * SAMPLE_RATE_HZ:
+            path = f"audio/{len(rows):04d}.flac"
+            write_flac(out / path, speech)
+            rows.append({"path": path, "seconds": round(len(speech) / SAMPLE_RATE_HZ, 3)} | about)
+    if not rows:
+        raise AuditError(f"{who} said nothing")
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    manifest.write_text("".join(lines), encoding="utf-8")
+    return len(rows)
+
+
+def _replies(
+    target: BatchTarget, voices: Sequence[str], limit: int, seed: int, progress: Progress
+) -> Iterator[tuple[Samples, dict[str, Any]]]:
     rng = np.random.default_rng(seed)
     questions = [item for item in Stimuli.load().items if item.kind in KINDS]
     drawn = [questions[i] for i in rng.permutation(len(questions))[:limit]]
     asked = list(zip(drawn, itertools.cycle(voices or [""]), strict=False))
-    rows: list[dict[str, Any]] = []
     progress.begin("conversations", len(asked))
     for start in range(0, len(asked), BATCH):
         some = asked[start : start + BATCH]
         for (question, voice), reply in zip(some, converse(target, some, seed), strict=True):
-            if len(reply) >= LEAST_S * SAMPLE_RATE_HZ:
-                path = f"audio/{len(rows):04d}.flac"
-                write_flac(out / path, reply)
-                seconds = round(len(reply) / SAMPLE_RATE_HZ, 3)
-                row = {
-                    "path": path,
-                    "voice": voice or target.name,
-                    "engine": target.name,
-                    "seconds": seconds,
-                }
-                rows.append(row | {"question": question.id})
+            about = {"voice": voice or target.name, "engine": target.name}
+            yield reply, about | {"question": question.id}
             progress.step(question.id)
-    if not rows:
-        raise AuditError(f"{target.name} said nothing")
-    (out / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return len(rows)
 
 
 def converse(
@@ -110,9 +123,10 @@ def converse(
             break
     for row, rest in enumerate(said):
         rest.append(session.close(row).audio)
-    return [_speech(np.concatenate(parts)) for parts in said]
+    return [spoken(np.concatenate(parts)) for parts in said]
 
 
-def _speech(audio: Samples) -> Samples:
+def spoken(audio: Samples) -> Samples:
+    """The speech in a recording, trimmed; empty when it is silent. float32 [S] at 24 kHz."""
     found = trim(audio) if len(audio) else audio
     return found if rms_dbfs(found) > QUIET_DBFS else found[:0]

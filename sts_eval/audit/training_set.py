@@ -7,8 +7,7 @@ with `path` and `speaker` or `voice`, and for synthetic speech `engine`:
 
     genuine folder     -> bona fide, and of each source one copy per family of `attacks.FAMILY_OF`,
                           by one of the programs of the family
-    synthetic folder   -> attacks named after `engine`; kokoro and hibari (distilled from it) are
-                          one family, neural_tts
+    synthetic folder   -> attacks named after `engine`, which is a family, or one of `ENGINE_FAMILY`
 
 Every clip goes through a room and a channel of its own draw. The result is a folder with the
 clips, 16 bit at 16 kHz, and what each is; made in chunks, so that it survives interruption.
@@ -45,7 +44,13 @@ GAP_S: Final = 0.08
 LEAST_S: Final = 0.25
 WORD_S: Final = (0.4, 1.1)
 CHUNK: Final = 64
-NEURAL: Final = ("kokoro", "hibari")
+ENGINE_FAMILY: Final = {
+    "kokoro": "kokoro",  # StyleTTS 2 and iSTFTNet
+    "hibari": "kokoro",  # distilled from it
+    "piper": "vits",
+    "fastspeech2": "melgan",  # both speak through Multi-band MelGAN
+    "tacotron2": "melgan",
+}
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,7 @@ def clips(genuine: list[Path], synthetic: list[Path], options: SetOptions) -> It
     for folder in synthetic:
         for voice, name, row, audio in sources(folder, "engine", options.per_engine, options.seed):
             engine = str(row.get("engine") or folder.name)
-            family = "neural_tts" if engine in NEURAL else engine
+            family = ENGINE_FAMILY.get(engine, engine)
             yield Clip(voice, name, engine, family, "", folder.name), audio
 
 
@@ -266,7 +271,7 @@ def statistics(audio: NDArray[Any]) -> NDArray[np.float32]:
     """Statistics [N, 1280] of clips [N, S] at 16 kHz, int16 or float in [-1, 1]."""
     import torch
 
-    from sts_eval.audit.joint import Statistics
+    from sts_eval.audit.clip_statistics import Statistics
 
     extract, found = Statistics(), []
     scale = 1 / 32767 if audio.dtype == np.int16 else 1.0

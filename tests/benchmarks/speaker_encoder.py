@@ -341,6 +341,7 @@ def measure(name: str, options: argparse.Namespace) -> None:
         calibration=whole,
         measured=measured,
     )
+    options.write.mkdir(parents=True, exist_ok=True)
     target = options.write / f"{name}.scale.json"
     target.write_text(scale.model_dump_json(indent=1, by_alias=True) + "\n", encoding="utf-8")
 

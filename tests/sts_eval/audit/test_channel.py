@@ -16,8 +16,8 @@ from sts_eval.audit.channel import (
     draw_channel,
     subband_adpcm,
 )
+from sts_eval.audit.clip_statistics import DIMENSION
 from sts_eval.audit.detectors import KNOWN
-from sts_eval.audit.joint import DIMENSION
 from sts_eval.audit.training_set import SetOptions, build, load_set, sources, words
 from sts_eval.progress import Progress
 

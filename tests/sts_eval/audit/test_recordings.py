@@ -8,9 +8,9 @@ import pytest
 
 from sts_eval.audio import load_audio, write_flac
 from sts_eval.audit import AuditError, recordings
+from sts_eval.audit.clip_statistics import DIMENSION
 from sts_eval.audit.detectors import KNOWN
 from sts_eval.audit.fold_scores import FoldScores, calibrate
-from sts_eval.audit.joint import DIMENSION
 from sts_eval.audit.recordings import PIECES, Recordings, Source, joined, render, windows_of
 from sts_eval.audit.train_detector import TrainOptions
 from sts_eval.audit.training_set import CLIP_S, Clip, SetOptions
@@ -108,7 +108,7 @@ def test_fold_scores_hear_recordings_of_unheard_voices(tmp_path: Path) -> None:
     longer, windows = made_up(48, 1, 3)
     longer.append(Clip("a stranger", "g", "", "", "clean", "made up"))  # in no clip: not heard
     heard = Recordings(longer, [*windows, windows[0]])
-    options = TrainOptions(steps=20, rows=8, width=16)
+    options = TrainOptions()
     scored = FoldScores(clips, features[:, 0], options, tmp_path / "folds", recordings=heard)
     fitted = calibrate(scored)
     trials = scored.trials

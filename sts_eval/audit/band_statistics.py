@@ -1,4 +1,4 @@
-"""Statistics of a clip's bands from speechbrain's spectra, and the small network of a detector.
+"""Statistics of a clip's bands, from speechbrain's spectra.
 
 A vocoder's marks lie in how the parts of a spectrum move *together*, less in the spectrum itself.
 Voiced speech is driven by one pulse train: at every glottal closure all bands rise within the same
@@ -15,15 +15,12 @@ it (WORLD, source-filter codecs). So a clip [S] at 16 kHz becomes one vector [10
   (Sahidullah, Kinnunen and Hanilci, A comparison of features for synthetic speech detection, 2015).
 
 Means of bands are left out and powers 40 dB below the clip's mean count as that: a gain, a fixed
-filter and a noise floor leave little. The network, for these statistics and for those of pitch
-(`joint`): standardised vector, one hidden layer and two cosines, three times over, trained by
-speechbrain's additive angular margin loss. Score: mean of cosine to "bona fide" minus cosine to
-"spoof", in [-2, 2]; higher = bona fide.
+filter and a noise floor leave little.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +39,7 @@ _LAGS_MS: Final = (0, 1, -1, 2, -2)
 _PITCH_MS: Final = range(3, 13)
 
 
-class Features(nn.Module):
+class BandStatistics(nn.Module):
     """Audio [B, S] at 16 kHz, S >= 0.5 s -> statistics [B, 1069]."""
 
     def __init__(self) -> None:
@@ -144,54 +141,3 @@ def linear_bank(bins: int, bands: int) -> Tensor:
     edges = torch.linspace(50, 7_000, bands + 2)
     width = torch.maximum(edges[1:-1] - edges[:-2], torch.tensor(RATE_HZ / 2 / (bins - 1)))
     return (1 - (hz - edges[1:-1]).abs() / width).clamp_min(0)
-
-
-class Countermeasure(nn.Module):
-    """Statistics [B, D] -> cosines to (spoof, bona fide) of each member [B, M, 2].
-
-    The members are networks of one hidden layer that differ by their first weights and by what was
-    dropped: their mean errs less than each of them. dimension: D. What was not measured (NaN)
-    counts as the mean of the training side: it speaks for neither.
-    """
-
-    mean: Tensor
-    spread: Tensor
-
-    def __init__(
-        self,
-        width: int = 128,
-        dropout: float = 0.5,
-        members: int = 3,
-        dimension: int = DIMENSION,
-    ) -> None:
-        super().__init__()
-        import_speechbrain()
-        from speechbrain.lobes.models.ECAPA_TDNN import Classifier
-
-        self.width, self.members = width, members
-        self.register_buffer("mean", torch.zeros(dimension))
-        self.register_buffer("spread", torch.ones(dimension))
-        self.encoders = nn.ModuleList(
-            nn.Sequential(nn.Dropout(dropout), nn.Linear(dimension, width), nn.LeakyReLU(0.1))
-            for _ in range(members)
-        )
-        self.heads = nn.ModuleList(Classifier(width, out_neurons=2) for _ in range(members))
-
-    def forward(self, statistics: Tensor) -> Tensor:
-        """See the class."""
-        normal = ((statistics - self.mean) / self.spread).nan_to_num(0.0).clamp(-6, 6)
-        pairs = zip(self.encoders, self.heads, strict=True)
-        return torch.cat([head(encoder(normal)[:, None]) for encoder, head in pairs], dim=1)
-
-    def scores(self, statistics: Tensor) -> Tensor:
-        """[B] higher = bona fide: the mean over the members."""
-        cosines = self(statistics).mean(dim=1)
-        return cosines[:, 1] - cosines[:, 0]
-
-
-def margin_loss(margin: float, scale: float) -> Any:
-    """speechbrain's additive angular margin loss: (cosines [B, 1, 2], labels [B, 1]) -> scalar."""
-    import_speechbrain()
-    from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
-
-    return LogSoftmaxWrapper(AdditiveAngularMargin(margin=margin, scale=scale))
