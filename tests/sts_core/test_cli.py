@@ -16,6 +16,7 @@ import torch
 import yaml
 from click.testing import CliRunner, Result
 
+from sts_core.checkpoint import load_weights, save_weights
 from sts_core.cli import main
 from sts_core.data.cache import SpeechCache
 from sts_core.hf import import_transformers
@@ -134,6 +135,16 @@ def test_mistakes_in_training_are_named(tmp_path: Path) -> None:
     config.write_text(f"cache: {tmp_path / 'nowhere'}\nrun: {tmp_path / 'run'}\n")
     fails(run("train", "semantic", "--config", config), "no speech cache here")
     fails(run("train", "vocoder"), "'vocoder' is not one of")
+
+
+def test_average_of_two_files(tmp_path: Path) -> None:
+    one, other, out = (tmp_path / f"{name}.safetensors" for name in ("one", "other", "out"))
+    save_weights(one, {"a": torch.tensor([1.0])}, "toy", {})
+    save_weights(other, {"a": torch.tensor([3.0])}, "toy", {})
+    assert run("average", one, other, out, "--share", "0.25").exit_code == 0
+    assert load_weights(out, "toy")[0]["a"].item() == 2.5
+    save_weights(other, {"a": torch.tensor([3.0])}, "codec", {})
+    fails(run("average", one, other, out), "holds 'codec', expected 'toy'")
 
 
 def test_mistakes_in_corpora_are_named(tmp_path: Path) -> None:
