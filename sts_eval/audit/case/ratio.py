@@ -65,9 +65,11 @@ def reach_words(label: str, synthetic: float, natural: float) -> str:
     if not short:
         return f"the ratios of {label} stop at {words} speech"
     never = "the origin by itself" if len(short) == 2 else f"for {short[0]} speech by itself"
+    mute = " or ".join(side for side in short if ends[side] < WEAK_LOG10)
+    lent = f"nor lend any support for {mute} speech" if mute else "only lend weak support"
     return (
         f"the ratios of {label} stop at {words} speech, the most that its validation supports:"
-        f" it cannot decide {never}, only lend weak support"
+        f" it cannot decide {never}, {lent}"
     )
 
 

@@ -410,6 +410,9 @@ def test_what_a_detector_can_decide_is_said() -> None:
     weak = " by itself, only lend weak support"
     assert reach_words("d 1", 0.34, 0.8).endswith(f"it cannot decide the origin{weak}")
     assert reach_words("d 1", 0.5, 1.2).endswith(f"cannot decide for synthetic speech{weak}")
+    mute = " by itself, nor lend any support for"
+    assert reach_words("d 1", 1.2, 0.06).endswith(f"for natural speech{mute} natural speech")
+    assert reach_words("d 1", 0.2, 0.1).endswith(f"the origin{mute} synthetic or natural speech")
 
 
 def test_a_ratio_holds_its_value() -> None:
