@@ -92,17 +92,18 @@ class TransformersDetector(WindowedDetector):
     def __init__(self, folder: Path) -> None:
         if not (folder / "config.json").is_file():
             raise DetectorError(f"{folder}: no config.json here, this is no transformers model")
-        from sts_core import torchaudio_guard
+        from sts_core.hf import MissingExtraError, import_transformers
 
-        torchaudio_guard.prepare()  # transformers imports it wherever it is installed
         try:
-            from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
-        except ImportError as error:
+            transformers = import_transformers(f"detector transformers:{folder.name}")
+        except MissingExtraError as error:
             raise DetectorError("transformers is missing: pip install 'sts-eval[hf]'") from error
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
-            self._extract = AutoFeatureExtractor.from_pretrained(str(folder), **options)
-            self._model = AutoModelForAudioClassification.from_pretrained(
+            self._extract = transformers.AutoFeatureExtractor.from_pretrained(
+                str(folder), **options
+            )
+            self._model = transformers.AutoModelForAudioClassification.from_pretrained(
                 str(folder), use_safetensors=True, **options
             ).eval()
         except (OSError, ValueError, KeyError, RuntimeError) as error:

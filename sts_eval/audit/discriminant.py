@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 KNOTS: Final = 129
 ANY: Final = "any"
+_MOST_RANKED: Final = 4096  # clips: enough for `KNOTS` quantiles
 _TAIL: Final = 0.002  # of a rank: what lies beyond the clips of training is no further away
 _TINY: Final = 1e-12
 _SQUARES: Final = 2**-0.5  # their spread is that of the normal scores
@@ -84,19 +85,18 @@ def fit(
     weights: Tensor,
     shrinkage: float,
     softness: float,
-    most_ranked: int = 4096,
 ) -> Countermeasure:
     """Statistics [N, D] of clips, their attacks ("": people) and weights [N] > 0 -> detector.
 
     Its classes are the attacks by name, and `ANY`.
 
-    shrinkage: of C, in units of its mean variance. most_ranked: clips that ranks are taken of.
+    shrinkage: of C, in units of its mean variance.
     """
     attacks = sorted(set(labels) - {""})
     net = Countermeasure(statistics.shape[1], [*attacks, ANY], softness)
     # Drawn by chance: clips of a set follow each other in a cycle of people and attacks.
     drawn = torch.randperm(len(statistics), generator=torch.Generator().manual_seed(0))
-    net.knots.copy_(quantiles(statistics[drawn[:most_ranked]]))
+    net.knots.copy_(quantiles(statistics[drawn[:_MOST_RANKED]]))
     spread = net.normal(statistics)
     codes = torch.tensor([attacks.index(label) + 1 if label else 0 for label in labels])
     members = torch.nn.functional.one_hot(codes).to(spread.dtype) * weights[:, None].to(spread)

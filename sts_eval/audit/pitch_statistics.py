@@ -29,7 +29,7 @@ fractions of a sample come from the product of two spectra, harmonics from a spe
 parabola through three of its values.
 
 Where there are fewer than 15 voiced frames, or too few that follow each other, nothing was measured
-and every value is NaN; else none is. A network takes NaN for the mean of what it was trained on.
+and every value is NaN; else none is. NaN speaks for neither class (`discriminant`).
 """
 
 from __future__ import annotations

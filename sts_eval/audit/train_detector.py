@@ -57,7 +57,7 @@ def train(
     labels = [clip.attack if options.apart else clip.attack and ANY for clip in clips]
     weights = torch.from_numpy(clip_weights(clips))
     with torch.inference_mode():
-        found = torch.from_numpy(np.ascontiguousarray(features))
+        found = torch.from_numpy(features)
         return fit(found, labels, weights, options.shrinkage, options.softness)
 
 
@@ -91,7 +91,7 @@ def save_detector(net: Countermeasure, path: Path, about: dict[str, Any]) -> Non
     metadata = {"kind": KIND, "about": json.dumps({**about, **layout}, sort_keys=True)}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial_file = path.with_suffix(".partial")
-    save_file({n: t.contiguous() for n, t in net.state_dict().items()}, partial_file, metadata)
+    save_file(net.state_dict(), partial_file, metadata)
     os.replace(partial_file, path)
 
 

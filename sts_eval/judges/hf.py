@@ -44,13 +44,11 @@ class TransformersJudge:
 
     @cached_property
     def _pipeline(self) -> Any:
-        from sts_core import torchaudio_guard
+        from sts_core.hf import import_transformers
 
-        torchaudio_guard.prepare()  # transformers imports torchaudio wherever it is installed
-        from transformers import pipeline
-
+        transformers = import_transformers(f"judge hf:{self.model}")
         try:
-            return pipeline(
+            return transformers.pipeline(
                 "automatic-speech-recognition",
                 model=self.model,
                 device=self.device,

@@ -16,12 +16,12 @@ speaker and no source is on both sides. Scores of a fold are kept in `--work`: r
   speakers; Cllr of held-out speakers. With `--recordings` (those of SET/recordings, that
   `train-detector --calibrate` makes) for recordings of any length.
 - sources: EER of the genuine clips of each source of recordings against all attacks, on the same
-  scores; and whether the network can tell the genuine speech of two sources apart (it must not).
+  scores; and whether the detector can tell the genuine speech of two sources apart (it must not).
 - one boundary (`--one-boundary`): the family folds by a detector that holds all attacks for one
   class, and by how much the macro EER of the shipped recipe is lower: paired, interval over
   families and voices.
 - control (`--control`): genuine sources through two different recorders (sub-band ADPCM and Opus
-  against Opus alone), then the common channel: the same network must not tell them apart. Beside
+  against Opus alone), then the common channel: the same recipe must not tell them apart. Beside
   it the same without the common channel.
 """
 
@@ -115,7 +115,7 @@ def by_source(scored: Folds) -> None:
 
 
 def sources_apart(scored: Folds) -> None:
-    """Can the network tell genuine speech of two sources apart, after room and channel?"""
+    """Can a detector tell genuine speech of two sources apart, after room and channel?"""
     genuine = [i for i, clip in enumerate(scored.clips) if not clip.attack]
     names = sorted({scored.clips[i].folder for i in genuine})
     for one, other in itertools.combinations(names, 2):
