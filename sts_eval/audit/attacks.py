@@ -11,6 +11,7 @@
     lpc                linear prediction, pulses and noise through it (Atal and Hanauer, 1971)
     lower, higher      a voice changer: pitch and formants moved by 3 semitones (Signalsmith
                        Stretch, Luff, 2023)
+    hifigan, melgan... neural vocoders, where their wheels are installed: see `vocoders`
 
 Copies of genuine recordings are the contrast that matters: a detector that separates a recording
 from its copy has heard the vocoder and nothing else.
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sts_eval.audit import AuditError
+from sts_eval.audit.vocoders import vocode, vocoder_programs
 from sts_eval.units import SAMPLE_RATE_HZ
 
 Array = NDArray[np.float32]
@@ -36,6 +38,7 @@ GRIFFIN_LIM: Final = {  # samples of the window, iterations, mel bands
     "griffin_lim_mel": (1024, 32, 80),
 }
 WORLD: Final = ("world", "world_coded", "world_slow")
+VOCODER_OF: Final = vocoder_programs()
 FAMILY_OF: Final = {
     **dict.fromkeys(WORLD, "world"),
     **dict.fromkeys(GRIFFIN_LIM, "griffin_lim"),
@@ -43,8 +46,9 @@ FAMILY_OF: Final = {
     "lpc": "lpc",
     "lower": "voice_changer",
     "higher": "voice_changer",
+    **VOCODER_OF,
 }
-FAMILIES: Final = tuple(dict.fromkeys(FAMILY_OF.values()))
+FAMILIES: Final = tuple(dict.fromkeys(f for a, f in FAMILY_OF.items() if a not in VOCODER_OF))
 
 
 def programs_of(family: str) -> list[str]:
@@ -62,6 +66,8 @@ def copy_synthesis(audio: Array, attack: str) -> Array:
         made = _lpc(audio)
     elif attack in ("lower", "higher"):
         made = _changed(audio, -3.0 if attack == "lower" else 3.0)
+    elif attack in VOCODER_OF:
+        made = vocode(audio, attack)
     elif attack in FAMILY_OF:
         made = _codec(audio, int(attack.removeprefix("codec")))
     else:

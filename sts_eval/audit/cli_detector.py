@@ -36,6 +36,13 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     show_default=True,
     help="Sets like it: other sources, programs, rooms and channels; the others in SET/draw2...",
 )
+@click.option(
+    "--vocoder",
+    "vocoders",
+    multiple=True,
+    metavar="NAME",
+    help="Copies of the genuine recordings by this neural vocoder too: hifigan, melgan.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option(
     "--calibrate",
@@ -51,13 +58,14 @@ def train_detector(
     per_voice: int,
     per_engine: int,
     draws: int,
+    vocoders: tuple[str, ...],
     seed: int,
     calibrate: bool,
 ) -> None:
     """Train a countermeasure on your own recordings; goes on where it stopped.
 
     Folders hold a manifest.jsonl with path and voice or speaker, and engine for synthetic speech.
-    Copies of the genuine recordings (WORLD, Griffin-Lim, the reference codec) are made here. Use
+    Copies of the genuine recordings (WORLD, Griffin-Lim, the reference codec...) are made here. Use
     the result as `weights:RUN/detector.safetensors`; tests/benchmarks/countermeasure.py measures.
 
     How far its likelihood ratios go depends on the number of genuine voices: to decide that speech
@@ -71,7 +79,7 @@ def train_detector(
     from sts_eval.audit.training_set import SetOptions, build, load_set
     from sts_eval.progress import progress_bar
 
-    chosen = SetOptions(per_voice=per_voice, per_engine=per_engine, seed=seed)
+    chosen = SetOptions(per_voice, per_engine=per_engine, seed=seed, vocoders=vocoders)
     folders = [set_folder, *(set_folder / f"draw{n}" for n in range(2, draws + 1))]
     with progress_bar(quiet=False) as progress:
         for number, folder in enumerate(folders):

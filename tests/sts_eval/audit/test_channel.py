@@ -7,7 +7,13 @@ import pytest
 
 from sts_eval.audio import load_audio, resample, write_flac
 from sts_eval.audit import AuditError
-from sts_eval.audit.attacks import FAMILIES, FAMILY_OF, copy_synthesis, programs_of
+from sts_eval.audit.attacks import (
+    FAMILIES,
+    FAMILY_OF,
+    VOCODER_OF,
+    copy_synthesis,
+    programs_of,
+)
 from sts_eval.audit.channel import (
     CODECS,
     RATE_HZ,
@@ -19,6 +25,7 @@ from sts_eval.audit.channel import (
 from sts_eval.audit.clip_statistics import DIMENSION
 from sts_eval.audit.detectors import KNOWN
 from sts_eval.audit.training_set import SetOptions, build, load_set, sources, words
+from sts_eval.audit.vocoders import check_vocoders
 from sts_eval.progress import Progress
 
 
@@ -63,6 +70,11 @@ def test_channel_is_exact_in_length_and_repeatable(speech):
 def test_copies_keep_length_and_envelope(speech, attack):
     if FAMILY_OF[attack] in ("world", "lpc"):
         pytest.importorskip("pyworld", reason="extra [eval]")
+    if attack in VOCODER_OF:
+        try:
+            check_vocoders([VOCODER_OF[attack]])
+        except AuditError as missing:
+            pytest.skip(str(missing))
     copy = copy_synthesis(speech, attack)
     assert copy.shape == speech.shape
 
@@ -77,6 +89,7 @@ def test_unknown_attack(speech):
     with pytest.raises(AuditError, match="no attack 'wrold'"):
         copy_synthesis(speech, "wrold")
     assert set(FAMILIES) == {"world", "griffin_lim", "codec", "lpc", "voice_changer"}
+    assert programs_of("melgan") == ["melgan", "melgan_smooth", "melgan_slow"]
     assert programs_of("voice_changer") == ["lower", "higher"]
 
 

@@ -1,12 +1,11 @@
 """Recordings of several windows: what they are joined of, how they are cut, and the fold scores."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sts_eval.audio import load_audio, write_flac
+from sts_eval.audio import load_audio
 from sts_eval.audit import AuditError, recordings
 from sts_eval.audit.clip_statistics import DIMENSION
 from sts_eval.audit.detectors import KNOWN
@@ -16,24 +15,12 @@ from sts_eval.audit.train_detector import TrainOptions
 from sts_eval.audit.training_set import CLIP_S, Clip, SetOptions
 from sts_eval.runner import Progress
 
+from .conftest import folders
+
 
 @pytest.fixture(scope="module")
 def speech() -> np.ndarray:
     return load_audio(sorted((KNOWN / "bonafide").glob("*.opus"))[0])
-
-
-def folders(root: Path, speech: np.ndarray, n: int) -> tuple[list[Path], list[Path]]:
-    """A person and a machine with `n` utterances of 3.4 s each."""
-    utterance = np.resize(speech, round(3.4 * 24_000)).astype(np.float32)
-    for folder, field in (("people", "speaker"), ("machines", "voice")):
-        (root / folder).mkdir()
-        rows = []
-        for i in range(n):
-            write_flac(root / folder / f"{i}.flac", utterance)
-            row = {"path": f"{i}.flac", field: folder, "seconds": 3.4}
-            rows.append(json.dumps(row | ({"engine": "espeak"} if field == "voice" else {})))
-        (root / folder / "manifest.jsonl").write_text("\n".join(rows))
-    return [root / "people"], [root / "machines"]
 
 
 def test_sources_of_one_voice_and_family_are_joined(tmp_path: Path, speech: np.ndarray) -> None:
