@@ -61,6 +61,9 @@ class Calibration(BaseModel):
     n_clusters_*: speakers of each class; the number of trials where none were given. misleading: by
     attack family and for "genuine", on the validation trials; None: not counted.
 
+    known: the same of attacks that the detector had met in training, by voices that it had not.
+    What misled it is counted on attacks that it had not met: that is what it cannot tell.
+
     Schema 2 has `lengths`, for the mean score of more than one window; all else is of one. Schema 1
     (None) does not know how many windows a score is of, and reads all scores alike.
     """
@@ -81,6 +84,7 @@ class Calibration(BaseModel):
     cllr_min: float
     misleading: dict[str, Misleading] | None = None
     lengths: Lengths | None = None
+    known: Calibration | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

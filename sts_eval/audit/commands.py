@@ -140,6 +140,7 @@ def _settings(recordings: Path, **given: Any) -> Any:
         detectors=detectors,
         detector_labels=tuple(each.label for each in loaded),
         detector_reach=tuple(each.reach for each in loaded),
+        known_reach=tuple(each.known_reach for each in loaded),
         encoder=given["encoder"] if registry else "",
         encoder_label=label,
         part_files=part_files(detectors, given["encoder"] if registry else ""),

@@ -1,7 +1,8 @@
 """The countermeasure: people and every attack as a Gaussian, and how far each attack is excluded.
 
     statistics [D] -> normal scores of their ranks [D] -> and their squares [2 D]
-                   -> for each attack the log ratio of N(people, C) to N(attack, C), at unit spread
+                   -> for each attack the log ratio of N(people, C) to N(attack, C), at unit spread,
+                      less a part of what people have in the mean
                    -> the soft minimum of them: higher = bona fide
 
 - Ranks among the clips of training make each number normal, whatever its unit and its tails.
@@ -16,6 +17,9 @@
 
 A ratio at unit spread has the same variance under either of its two classes, whether the attack is
 far (a formant synthesiser) or near (a good copy), so that no attack decides by its distance alone.
+Its mean over people is half that distance, and a near attack would be the minimum for most people:
+they would be measured by it, and all others would go unheard. So the ratios lean: each is lowered
+by a part of that mean; by all of it, every attack would be as often the nearest to people.
 """
 
 from __future__ import annotations
@@ -85,12 +89,13 @@ def fit(
     weights: Tensor,
     shrinkage: float,
     softness: float,
+    lean: float,
 ) -> Countermeasure:
     """Statistics [N, D] of clips, their attacks ("": people) and weights [N] > 0 -> detector.
 
     Its classes are the attacks by name, and `ANY`.
 
-    shrinkage: of C, in units of its mean variance.
+    shrinkage: of C, in units of its mean variance. lean: 0 to 1, see the module.
     """
     attacks = sorted(set(labels) - {""})
     net = Countermeasure(statistics.shape[1], [*attacks, ANY], softness)
@@ -112,5 +117,5 @@ def fit(
     distance = (apart * solved.T).sum(1).clamp_min(_TINY)  # squared, of Mahalanobis
     middle = (centre.double() + apart / 2) @ solved
     net.directions.copy_(-solved / distance.sqrt())
-    net.offsets.copy_(middle.diagonal() / distance.sqrt())
+    net.offsets.copy_(middle.diagonal() / distance.sqrt() - lean * distance.sqrt() / 2)
     return net.eval()

@@ -1,9 +1,14 @@
-"""Scores of clips by detectors that have not heard them, and the calibration that follows.
+"""Scores of clips by detectors that have not heard them, and the calibrations that follow.
 
 For each fold (`sts_eval.audit.folds`) a detector is trained anew without the test side's voices and
 without the attack family that is held out; a clip's score is the mean over the folds it was tested
 in. So the calibration holds for unknown voices and unknown attacks, and its limits for so many
 voices as there were: with fewer than ten genuine ones no ratio for synthetic speech reaches ten.
+
+Natural, or *one of the attacks that were met*, is another question, with another answer:
+`Calibration.known`. Its folds hold out voices alone, so it goes much further, and says nothing of
+an attack that was not met. How often one of those seemed natural by it is counted on the family
+folds.
 
 A clip is one window, a recording of an audit is several: where `recordings` are given, the same
 detectors hear them as well, and the calibration is for any length (`lengths`).
@@ -25,6 +30,7 @@ from sts_eval.audit.calibration import Calibration
 from sts_eval.audit.detectors import HOP_S, WINDOW_S
 from sts_eval.audit.items import Item
 from sts_eval.audit.length_fit import Trials, fit_lengths
+from sts_eval.audit.lengths import Misleading
 from sts_eval.audit.recordings import Recordings
 from sts_eval.audit.train_detector import TrainOptions, score_features, train
 from sts_eval.audit.training_set import Clip
@@ -60,6 +66,12 @@ class FoldScores:
         self._on_trained = on_trained
         self.recordings = recordings or Recordings([], [])
         self._windows: dict[int, list[NDArray[np.float64]]] = {}
+
+    def anew(self) -> FoldScores:
+        """The same, with nothing tested yet."""
+        return FoldScores(
+            self.clips, self.features, self.options, self.work, self._on_trained, self.recordings
+        )
 
     def score(self, train_items: Sequence[Item], test_items: Sequence[Item]) -> Any:
         """[n] scores of the test items by a detector trained on the others."""
@@ -144,17 +156,52 @@ def fit_calibration(heard: Heard) -> Calibration:
     return calibration.hold_for_families(fitted, bona, spoof, families[~genuine])
 
 
-def calibrate(scored: FoldScores) -> Calibration:
-    """Train and test the family folds, as many parts as there are genuine voices (at most 4).
+def calibrate(scored: FoldScores, without: Sequence[str] = ()) -> Calibration:
+    """Train and test the family folds, and those of voices alone, as many parts as there are
+    genuine voices (at most 4).
 
-    For any length of recording where there are recordings, else for one window. Raises AuditError:
-    one genuine voice alone, or too few families.
+    For any length of recording where there are recordings, else for one window. without: voices
+    whose scores do not count. Raises AuditError: one genuine voice alone, or too few families.
     """
     people = {clip.speaker for clip in scored.clips if not clip.attack}
     parts = max(2, min(MOST_PARTS, len(people)))  # with one voice the folds say what is missing
-    for fold in folds.leave_one_family_out(scored.items, parts):
-        sides = [[scored.items[i] for i in side] for side in (fold.train, fold.test)]
-        scored.score(*sides)
-    if scored.recordings.clips:
-        return fit_lengths(scored.trials)
-    return fit_calibration(scored.heard)
+    met = scored.anew()
+    for each, splits in (
+        (scored, folds.leave_one_family_out(scored.items, parts)),
+        (met, folds.leave_speakers_out(met.items, parts)),
+    ):
+        for fold in splits:
+            each.score(*([each.items[i] for i in side] for side in (fold.train, fold.test)))
+    return fit_both(scored, met, without)
+
+
+def fit_both(unmet: FoldScores, met: FoldScores, without: Sequence[str] = ()) -> Calibration:
+    """The calibration for attacks that were not met, and in it that for those that were."""
+    trials = [each.trials.only(~np.isin(each.trials.voices, without)) for each in (unmet, met)]
+    fitted, known = (fit_lengths(of) if unmet.recordings.clips else _of_clips(of) for of in trials)
+    return fitted.model_copy(update={"known": _misled_by(known, trials[0])})
+
+
+def _of_clips(trials: Trials) -> Calibration:
+    return fit_calibration(Heard(trials.scores, trials.genuine, trials.voices, trials.families))
+
+
+def _misled_by(known: Calibration, unmet: Trials) -> Calibration:
+    """With the counts of attacks that were not met."""
+
+    def counted(windows: float, before: dict[str, Misleading] | None) -> dict[str, Misleading]:
+        some = unmet.only(unmet.windows == windows)
+        llr = known(some.scores, some.windows)
+        sides = llr[some.genuine], llr[~some.genuine]
+        found = calibration.held_for_families(*sides, some.families[~some.genuine])[1]
+        people = calibration.GENUINE
+        return found if before is None else {**found, people: before[people]}
+
+    changes: dict[str, Any] = {"misleading": counted(1.0, known.misleading)}
+    if known.lengths:
+        at = [
+            each.model_copy(update={"misleading": counted(each.windows, each.misleading)})
+            for each in known.lengths.at
+        ]
+        changes["lengths"] = known.lengths.model_copy(update={"at": tuple(at)})
+    return known.model_copy(update=changes)

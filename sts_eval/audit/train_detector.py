@@ -32,8 +32,9 @@ class TrainOptions:
     """The recipe; see `discriminant.fit`. apart: a class for each attack as well, or
     one for all alone."""
 
-    shrinkage: float = 0.3
-    softness: float = 1.0
+    shrinkage: float = 0.1
+    softness: float = 0.5
+    lean: float = 0.35
     apart: bool = True
 
     def __post_init__(self) -> None:
@@ -41,12 +42,14 @@ class TrainOptions:
             raise AuditError(
                 f"shrinkage and softness must be above 0: {self.shrinkage:g}, {self.softness:g}"
             )
+        if not 0 <= self.lean <= 1:
+            raise AuditError(f"lean must be from 0 to 1: {self.lean:g}")
 
 
 def train(
     clips: Sequence[Clip], features: NDArray[np.float32], options: TrainOptions | None = None
 ) -> Countermeasure:
-    """A trained detector. features: [N, 1280] of the clips. Raises AuditError."""
+    """A trained detector. features: [N, 1304] of the clips. Raises AuditError."""
     options = options or TrainOptions()
     if features.shape != (len(clips), DIMENSION):
         raise AuditError(
@@ -58,7 +61,7 @@ def train(
     weights = torch.from_numpy(clip_weights(clips))
     with torch.inference_mode():
         found = torch.from_numpy(features)
-        return fit(found, labels, weights, options.shrinkage, options.softness)
+        return fit(found, labels, weights, options.shrinkage, options.softness, options.lean)
 
 
 def clip_weights(clips: Sequence[Clip]) -> NDArray[np.float32]:
@@ -74,7 +77,7 @@ def clip_weights(clips: Sequence[Clip]) -> NDArray[np.float32]:
 
 
 def score_features(net: Countermeasure, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """[N] scores of statistics [N, 1280]; higher = bona fide."""
+    """[N] scores of statistics [N, 1304]; higher = bona fide."""
     with torch.inference_mode():
         return np.asarray(net.scores(torch.from_numpy(features)).double().numpy())
 

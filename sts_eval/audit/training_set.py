@@ -273,7 +273,7 @@ def _write_chunk(
 
 
 def statistics(audio: NDArray[Any]) -> NDArray[np.float32]:
-    """Statistics [N, 1280] of clips [N, S] at 16 kHz, int16 or float in [-1, 1]."""
+    """Statistics [N, 1304] of clips [N, S] at 16 kHz, int16 or float in [-1, 1]."""
     import torch
 
     from sts_eval.audit.clip_statistics import Statistics
@@ -288,7 +288,7 @@ def statistics(audio: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def load_set(*folders: Path) -> tuple[list[Clip], NDArray[np.float32]]:
-    """(clips, statistics [N, 1280]) of complete sets, joined. Raises AuditError.
+    """(clips, statistics [N, 1304]) of complete sets, joined. Raises AuditError.
 
     A voice must have one name in all of them: it must not stand on both sides of a fold.
     """

@@ -12,8 +12,9 @@ Every figure is of detectors trained anew on folds of
 speaker and no source is on both sides. Scores of a fold are kept in `--work`: run again to go on.
 
 - family, speaker, channel: macro EER with its interval over what was held out, the worst, all.
-- calibration: on the family folds' scores (unknown attack, unknown voice), limits by the number of
-  speakers; Cllr of held-out speakers. With `--recordings` (those of SET/recordings, that
+- calibration: on the family folds' scores (unknown attack, unknown voice), and on those of the
+  speaker folds (known attack, unknown voice): limits by the number of speakers; Cllr of held-out
+  speakers. With `--recordings` (those of SET/recordings, that
   `train-detector --calibrate` makes) for recordings of any length.
 - sources: EER of the genuine clips of each source of recordings against all attacks, on the same
   scores; and whether the detector can tell the genuine speech of two sources apart (it must not).
@@ -37,14 +38,13 @@ from typing import Any
 import numpy as np
 
 from sts_eval.audio import resample
-from sts_eval.audit import calibration, folds, recordings
+from sts_eval.audit import calibration, fold_scores, folds, recordings
 from sts_eval.audit.calibration import Calibration
 from sts_eval.audit.channel import RATE_HZ, apply_channel, coded, draw_channel, subband_adpcm
 from sts_eval.audit.compare import difference
 from sts_eval.audit.detection import eer
-from sts_eval.audit.fold_scores import FoldScores, Heard, fit_calibration
+from sts_eval.audit.fold_scores import FoldScores
 from sts_eval.audit.items import Item
-from sts_eval.audit.length_fit import fit_lengths
 from sts_eval.audit.likelihood import cllr
 from sts_eval.audit.train_detector import TrainOptions, save_detector, train
 from sts_eval.audit.training_set import CLIP_S, Clip, load_set, sources, statistics
@@ -73,8 +73,7 @@ def show(what: str, found: folds.FoldReport) -> None:
 def calibrate(scored: Folds, write: Path | None) -> None:
     """Calibration of the scores of the family folds."""
     mean, genuine, voices, _ = scored.heard
-    longer = scored.recordings.clips
-    fitted = fit_lengths(scored.trials) if longer else fit_calibration(scored.heard)
+    fitted = fold_scores.calibrate(scored)
     print(f"pooled EER of the family folds {100 * eer(mean[genuine], mean[~genuine]).value:.1f} %")
     held_out = held_out_cllr(mean, genuine, voices)
     print(f"Cllr, calibrated, held-out voices {held_out:.3f}, min {fitted.cllr_min:.3f}")
@@ -82,6 +81,9 @@ def calibrate(scored: Folds, write: Path | None) -> None:
     print(f"log10 LR limited to [{limits[0]:.2f}, {limits[1]:.2f}]; ", end="")
     print(f"{fitted.n_clusters_bonafide} genuine, {fitted.n_clusters_spoof} spoofed voices")
     by_length(fitted)
+    assert fitted.known is not None
+    print("the same, known attacks; what misled: attacks that were not met")
+    by_length(fitted.known)
     if write:
         calibration.save(fitted, write / "sts-sync.calibration.json")
 
@@ -209,7 +211,7 @@ def _every_fold(tested: Folds, splits: list[folds.Fold], what: str) -> list[Any]
     return kept
 
 
-def unheard(scored: Folds, voices: list[str], parts: int, target: Path) -> None:
+def unheard(scored: Folds, voices: list[str], target: Path) -> None:
     """Write a detector that has not heard these voices, for a case with them, and its calibration:
     from the scores of the other voices in the family folds."""
     missing = set(voices) - {clip.speaker for clip in scored.clips}
@@ -220,14 +222,10 @@ def unheard(scored: Folds, voices: list[str], parts: int, target: Path) -> None:
     net = train([scored.clips[i] for i in kept], scored.features[kept], recipe)
     about = {"clips": len(kept), "without": voices}
     save_detector(net, target / "detector.safetensors", about)
-    for fold in folds.leave_one_family_out(scored.items, parts):
-        scored.score(*([scored.items[i] for i in side] for side in (fold.train, fold.test)))
-    if scored.recordings.clips:
-        fitted = fit_lengths(scored.trials.only(~np.isin(scored.trials.voices, voices)))
-    else:
-        others = ~np.isin(scored.heard.voices, voices)
-        fitted = fit_calibration(Heard(*(part[others] for part in scored.heard)))
+    fitted = fold_scores.calibrate(scored, voices)
+    assert fitted.known is not None
     by_length(fitted)
+    by_length(fitted.known)
     calibration.save(fitted, target / "detector.calibration.json")
     print(f"{len(kept)} clips, {fitted.n_clusters_bonafide} genuine voices: {target}")
 
@@ -256,7 +254,7 @@ def main() -> None:
     print(f"{len(clips)} clips, {sum(not c.attack for c in clips)} bona fide; {recipe}")
     if options.without:
         scored = Folds(clips, features, recipe, options.work, recordings=longer)
-        unheard(scored, options.without, options.parts, options.write)
+        unheard(scored, options.without, options.write)
         return
     for what in options.what:
         kept = longer if what == "family" else None

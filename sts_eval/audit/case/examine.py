@@ -142,15 +142,18 @@ def _detect(detector: Part, samples: Samples, spans: list[Interval]) -> Detector
     if not places:
         return None
     scores = np.array([score for _, _, score in places])
-    single = -detector.calibration.log10_lr(scores)
+    known = detector.calibration.known
+    single = -(known or detector.calibration).log10_lr(scores)
     heard = side_by_side([(a, b) for a, b, _ in places], detector.seconds)
-    ratio = -detector.ratio(scores, heard)
+    ratio, met = -detector.ratio(scores, heard), detector.known_ratio(scores, heard)
     return DetectorFinding(
         detector=detector.label,
         score=round(float(scores.mean()), 5),
         ratio=ratio,
         side_by_side=heard if detector.calibration.lengths else None,
         misled=misled(ratio, detector.calibration, heard),
+        known=-met if met else None,
+        known_misled=misled(-met, known, heard) if met and known else None,
         windows=tuple(
             Window(start_s=a, end_s=b, log10_lr=round(float(value), 3))
             for (a, b, _), value in zip(places, single, strict=True)

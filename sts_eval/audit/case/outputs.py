@@ -28,10 +28,11 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "|", "%")
 
 COLUMNS: Final = (
     "id", "file", "level", "verdict", "origin", "synthetic_log10_lr", "synthetic_lo",
-    "synthetic_hi", "likeness", "resembles", "likeness_log10_lr", "likeness_lo", "likeness_hi",
-    "consent", "scope", "purpose", "date", "language", "marks", "container", "codec",
-    "sample_rate_hz", "channels", "seconds", "speech_s", "snr_db", "band_hz", "clipped_share",
-    "sha256_bytes", "sha256_pcm", "same_sound_as", "reasons",
+    "synthetic_hi", "known_log10_lr", "known_lo", "known_hi", "likeness", "resembles",
+    "likeness_log10_lr", "likeness_lo", "likeness_hi", "consent", "scope", "purpose", "date",
+    "language", "marks", "container", "codec", "sample_rate_hz", "channels", "seconds",
+    "speech_s", "snr_db", "band_hz", "clipped_share", "sha256_bytes", "sha256_pcm",
+    "same_sound_as", "reasons",
 )  # fmt: skip
 
 
@@ -66,6 +67,7 @@ def to_json(case: Case, rows: list[Row], head: str) -> str:
         "settings": settings,
         "propositions": {
             "synthetic": "log10 LR of synthetic speech over natural speech",
+            "known": "log10 LR of an engine that the detector knows over natural speech",
             "likeness": "log10 LR of the enrolled person over somebody else",
         },
         "verbal_scale": [[None if end == float("inf") else end, word] for end, word in SCALE],
@@ -139,6 +141,7 @@ def _cells(row: Row) -> dict[str, Any]:
     cells["marks"] = "; ".join(f"{mark.reader}: {mark.state}" for mark in found.marks)
     for key, ratio in (
         ("synthetic", found.detectors[0].ratio if found.detectors else None),
+        ("known", found.detectors[0].known if found.detectors else None),
         ("likeness", found.likenesses[0].ratio if found.likenesses else None),
     ):
         if ratio is not None:

@@ -37,13 +37,15 @@ def build_page(case: Case, rows: list[Row], head: str) -> str:
         if (count := sum(row.verdict.level == level for row in rows))
     ]
     settings = case.settings
+    views = [_view(row) for row in ordered]
     context: dict[str, Any] = {
         "folder": settings.recordings,
         "opened": case.opened,
         "day": str(settings.day),
         "settings": settings,
         "levels": levels,
-        "rows": [_view(row) for row in ordered],
+        "rows": views,
+        "tells_known": any(view["known"] is not None for view in views),
         "data": {
             row.id: _data(row) for row in ordered if row.found is not None and row.found.sound
         },
@@ -61,6 +63,7 @@ def build_page(case: Case, rows: list[Row], head: str) -> str:
 def _view(row: Row) -> dict[str, Any]:
     found, verdict = row.found, row.verdict
     synthetic = found.detectors[0].ratio if found and found.detectors else None
+    known = found.detectors[0].known if found and found.detectors else None
     likeness = found.likenesses[0].ratio if found and found.likenesses else None
     sound = found.sound if found else None
     return {
@@ -72,6 +75,8 @@ def _view(row: Row) -> dict[str, Any]:
         "headline": verdict.headline,
         "synthetic": None if synthetic is None else synthetic.value,
         "synthetic_words": "" if synthetic is None else _short(synthetic.value),
+        "known": None if known is None else known.value,
+        "known_words": "" if known is None else _short(known.value),
         "likeness": None if likeness is None else likeness.value,
         "likeness_words": "" if likeness is None else _short(likeness.value),
         "consent": verdict.consent,
@@ -107,7 +112,10 @@ def _data(row: Row) -> dict[str, Any]:
         "seconds": sound.seconds,
         "speech": [list(span) for span in sound.speech],
         "windows": [
-            [each.detector, [[w.start_s, w.end_s, w.log10_lr] for w in each.windows]]
+            [
+                each.detector + (", against the engines it knows" if each.known else ""),
+                [[w.start_s, w.end_s, w.log10_lr] for w in each.windows],
+            ]
             for each in found.detectors
         ],
         "likenesses": [[each.subject, numbers(each.ratio)] for each in found.likenesses[:5]],

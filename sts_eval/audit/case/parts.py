@@ -65,8 +65,13 @@ class Part:
 
         Of any length of recording: of one window it may be less.
         """
-        lower, upper = self.calibration.reach
-        return round(-lower / math.log(10), 3), round(upper / math.log(10), 3)
+        return _reach(self.calibration)
+
+    @property
+    def known_reach(self) -> tuple[float, float] | None:
+        """The same against the attacks that the detector has met."""
+        known = self.calibration.known
+        return None if known is None else _reach(known)
 
     def ratio(self, scores: FloatArray, windows: float = 1.0) -> Ratio:
         """log10 LR of bona fide (encoder: same person) from the scores of pieces.
@@ -75,6 +80,11 @@ class Part:
         detector's fit side by side into them (`side_by_side`). Raises AuditError.
         """
         return mean_ratio(scores, self.calibration, self.label, windows)
+
+    def known_ratio(self, scores: FloatArray, windows: float = 1.0) -> Ratio | None:
+        """The same against the attacks that the detector has met (`Calibration.known`)."""
+        known = self.calibration.known
+        return None if known is None else mean_ratio(scores, known, self.label, windows)
 
     def pair_scores(self, heard: Vector, enrolled: Vector, heard_s: float) -> FloatArray:
         """[P, N] scores of the pieces of two recordings; their mean is the score of the two.
@@ -90,6 +100,11 @@ class Part:
         enrolled_s = len(enrolled) * self.seconds
         added = self.quality.correction(heard_s, enrolled_s, own_cosine(enrolled))
         return cosines / (lengths[0] * lengths[1]) + added
+
+
+def _reach(calibration: Calibration) -> tuple[float, float]:
+    lower, upper = calibration.reach
+    return round(-lower / math.log(10), 3), round(upper / math.log(10), 3)
 
 
 def load_detector(name: str) -> Part:

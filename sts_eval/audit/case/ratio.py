@@ -73,6 +73,15 @@ def reach_words(label: str, synthetic: float, natural: float) -> str:
     )
 
 
+def known_reach_words(label: str, synthetic: float, natural: float) -> str:
+    """The same against the engines that a detector knows."""
+    return (
+        f"against the engines that {label} knows, in a voice that it does not, they stop at"
+        f" {10**synthetic:.1f} to one for one of these and {10**natural:.1f} to one for natural"
+        " speech: that no known engine is heard leaves open whether an unknown one spoke"
+    )
+
+
 def verbal(ratio: Ratio, first: str, second: str) -> str:
     """The scale in words: "moderate support for FIRST over SECOND"."""
     size = abs(ratio.value)

@@ -32,7 +32,8 @@ class SoundFacts(_Record):
 
 
 class Window(_Record):
-    """A stretch of a recording and its log10 LR for synthetic over natural.
+    """A stretch of a recording and its log10 LR for synthetic over natural: where the calibration
+    tells, for an engine that the detector knows over natural.
 
     One window is one score: its only limits are those of the calibration.
     """
@@ -60,7 +61,8 @@ class DetectorFinding(_Record):
 
     side_by_side: how many windows it was read for (`sts_eval.audit.lengths`); None: the calibration
     reads all lengths alike. misled: None where there is no support, or its validation kept no such
-    count.
+    count. known: for an engine that the detector knows over natural; None: the calibration does not
+    tell. known_misled: as misled; how often an engine that it does not know seemed natural by that.
     """
 
     detector: str
@@ -69,6 +71,8 @@ class DetectorFinding(_Record):
     windows: tuple[Window, ...]
     side_by_side: float | None = None
     misled: Misled | None = None
+    known: Ratio | None = None
+    known_misled: Misled | None = None
 
 
 class Likeness(_Record):

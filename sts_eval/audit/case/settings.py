@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sts_core.reading import read_bounded
 from sts_eval.audit import AuditError
 from sts_eval.audit.case.condition import Limits
-from sts_eval.audit.case.ratio import reach_words
+from sts_eval.audit.case.ratio import known_reach_words, reach_words
 from sts_eval.audit.voices.schema import Scope
 
 SCHEMA: Literal["sts-eval/audit/1"] = "sts-eval/audit/1"
@@ -34,7 +34,8 @@ class Context(BaseModel):
 class Settings(BaseModel):
     """The plan of an audit. margin: of scores, worth a ratio of ten; None without an encoder.
 
-    detector_reach: for each detector the largest log10 LR for synthetic, and for natural.
+    detector_reach: for each detector the largest log10 LR for synthetic, and for natural;
+    known_reach: the same against the engines that it knows, None where it does not tell.
     part_files: SHA-256 of what the detectors and the encoder were read from (`parts.part_files`).
     default: what holds for recordings that `context` (by name as shown) does not name.
     """
@@ -49,6 +50,7 @@ class Settings(BaseModel):
     detectors: tuple[str, ...]
     detector_labels: tuple[str, ...] = ()
     detector_reach: tuple[tuple[float, float], ...] = ()
+    known_reach: tuple[tuple[float, float] | None, ...] = ()
     encoder: str
     encoder_label: str = ""
     part_files: dict[str, str] = {}
@@ -64,7 +66,11 @@ class Settings(BaseModel):
     def reaches(self) -> list[str]:
         """What each detector can decide, in words."""
         pairs = zip(self.detector_labels, self.detector_reach, strict=False)
-        return [reach_words(label, synthetic, natural) for label, (synthetic, natural) in pairs]
+        words = [reach_words(label, synthetic, natural) for label, (synthetic, natural) in pairs]
+        for label, known in zip(self.detector_labels, self.known_reach, strict=False):
+            if known:
+                words.append(known_reach_words(label, *known))
+        return words
 
     def about(self, shown: str) -> Context:
         """The context of one recording, with the defaults filled in."""

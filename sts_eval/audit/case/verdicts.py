@@ -6,7 +6,14 @@ Origin (synthetic or natural), by each detector's ratio:
                        while the rest is not
     natural
     leans synthetic, leans natural   weakly so, and no detector weakly the other way
+    no known engine    none of these, but decisively natural against the engines that a detector
+                       knows, and no detector weakly the other way
     undecided, not assessed (outside the validated conditions, no detector)
+
+Two ratios bear on it. One is for synthetic speech of any engine, calibrated on engines that the
+detector had not met; where it has one, the other is for speech of an engine that it has met. Either
+may find speech synthetic. That it is natural takes the first one: the second leaves engines open
+that it has not met.
 
 Likeness, among everybody enrolled (an open set):
     resembles            log10 LR of the best one at least `least_likeness`, its interval above 0
@@ -28,8 +35,9 @@ is not decisively somebody else) has consented.
 Weak support claims no more than it holds. Where it leans, the table is asked what that origin would
 give, consent and all, and the row is a *weak* finding, or weakly clear, which never makes an audit
 clean or a failure: detectors are bounded by the size of their validation, and one that stops below
-ten to one can still say which recordings to look at first. How often its validation was misled to
-as much support stands in the headline.
+ten to one can still say which recordings to look at first. Where known engines alone are excluded
+the row is no more than weakly clear, either. How often the validation was misled to as much support
+stands in the headline.
 
 Marks stand beside the table: a generative watermark or manifest makes a finding of a recording that
 was not called synthetic. That none was found is never evidence of a human.
@@ -50,9 +58,10 @@ from sts_eval.audit.voices.consent import ConsentAnswer, ConsentStatus
 SYNTHETIC, PARTLY, NATURAL = "synthetic", "partly synthetic", "natural"
 RESEMBLES, NOBODY = "resembles", "none of the enrolled"
 LEANS_SYNTHETIC, LEANS_NATURAL = "leans synthetic", "leans natural"
+NO_KNOWN = "no known engine"
 UNDECIDED, NOT_ASSESSED = "undecided", "not assessed"
-ORIGINS = (SYNTHETIC, PARTLY, NATURAL, LEANS_SYNTHETIC, LEANS_NATURAL, UNDECIDED, NOT_ASSESSED)
-LEANING = {LEANS_SYNTHETIC: SYNTHETIC, LEANS_NATURAL: NATURAL}
+LEANING = {LEANS_SYNTHETIC: SYNTHETIC, LEANS_NATURAL: NATURAL, NO_KNOWN: NATURAL}
+ORIGINS = (SYNTHETIC, PARTLY, NATURAL, *LEANING, UNDECIDED, NOT_ASSESSED)
 WEAKLY = {Level.FINDING: Level.WEAK_FINDING, Level.CLEAR: Level.WEAK_CLEAR}
 LIKENESSES = (RESEMBLES, NOBODY, UNDECIDED, NOT_ASSESSED)
 MIXED = "not all"  # several people may be meant, and some have consented
@@ -85,7 +94,7 @@ def origin_of(detectors: Sequence[DetectorFinding]) -> str:
     """Origin by all detectors."""
     if not detectors:
         return NOT_ASSESSED
-    synthetic = any(each.ratio.decisive() for each in detectors)
+    synthetic = any(each.decisive() for each in _for_synthetic(detectors))
     natural = any((-each.ratio).decisive() for each in detectors)
     if synthetic and natural:
         return UNDECIDED
@@ -96,12 +105,18 @@ def origin_of(detectors: Sequence[DetectorFinding]) -> str:
     return SYNTHETIC if synthetic else NATURAL if natural else _leaning(detectors)
 
 
+def _for_synthetic(detectors: Sequence[DetectorFinding]) -> list[Ratio]:
+    """Both ratios of all detectors."""
+    return [ratio for each in detectors for ratio in (each.ratio, each.known) if ratio]
+
+
 def _leaning(detectors: Sequence[DetectorFinding]) -> str:
-    synthetic = any(each.ratio.decisive(WEAK_LOG10) for each in detectors)
+    synthetic = any(each.decisive(WEAK_LOG10) for each in _for_synthetic(detectors))
     natural = any((-each.ratio).decisive(WEAK_LOG10) for each in detectors)
-    if synthetic == natural:
-        return UNDECIDED
-    return LEANS_SYNTHETIC if synthetic else LEANS_NATURAL
+    no_known = any(each.known and (-each.known).decisive() for each in detectors)
+    if synthetic:
+        return UNDECIDED if natural or no_known else LEANS_SYNTHETIC
+    return LEANS_NATURAL if natural else NO_KNOWN if no_known else UNDECIDED
 
 
 def _windows_say(finding: DetectorFinding, *, synthetic: bool) -> bool:
@@ -186,7 +201,10 @@ def judge(
         subjects, consent, asked = (), "", False
     people = " and ".join(names.get(each, each) for each in subjects)
     misled = _misled(found.detectors, origin)
-    headline = _headline(origin, misled, likeness, consent, people)
+    said = _ORIGIN_WORDS[origin]
+    if origin == SYNTHETIC and not any(each.ratio.decisive() for each in found.detectors):
+        said = "the evidence supports speech of an engine that the detector knows"
+    headline = _headline(said, misled, likeness, consent, people)
     if outside:
         headline = "outside validated conditions: no verdict"
     if marks:
@@ -233,6 +251,7 @@ _ORIGIN_WORDS = {
     NATURAL: "the evidence supports natural speech",
     LEANS_SYNTHETIC: "weak support for synthetic speech",
     LEANS_NATURAL: "weak support for natural speech",
+    NO_KNOWN: "no sign of an engine that the detector knows",
     UNDECIDED: "undecided whether synthetic or natural",
     NOT_ASSESSED: "not assessed whether synthetic or natural",
 }
@@ -246,8 +265,8 @@ _CONSENT_WORDS = {
 }
 
 
-def _headline(origin: str, misled: str, likeness: str, consent: str, people: str) -> str:
-    parts = [_ORIGIN_WORDS[origin] + (f" ({misled})" if misled else "")]
+def _headline(said: str, misled: str, likeness: str, consent: str, people: str) -> str:
+    parts = [said + (f" ({misled})" if misled else "")]
     if likeness == RESEMBLES:
         parts.append(f"resembles {people}")
     elif likeness == NOBODY:
@@ -264,30 +283,41 @@ def _misled(detectors: Sequence[DetectorFinding], origin: str) -> str:
     side = LEANING.get(origin, origin)
     if side not in (SYNTHETIC, NATURAL):
         return ""
-    counts = [
-        each.misled
-        for each in detectors
-        if each.misled and (each.misled.of == GENUINE) == (side == SYNTHETIC)
-    ]
+    least = WEAK_LOG10 if origin in (LEANS_SYNTHETIC, LEANS_NATURAL) else DECISIVE_LOG10
+    counts = []
+    for each in detectors:
+        if origin != NO_KNOWN and each.misled and _towards(side, each.ratio).decisive(least):
+            counts.append(each.misled)
+        if side == NATURAL and origin != NO_KNOWN:
+            continue  # it does not rest on the engines that are known
+        if each.known and each.known_misled and _towards(side, each.known).decisive(least):
+            counts.append(each.known_misled)
     if not counts:
         return ""
     worst = max(counts, key=lambda each: each.share)
     what = "unheard voices" if worst.of == GENUINE else f"unknown {worst.of.replace('_', ' ')}"
-    return f"in validation {worst.share:.0%} of {worst.n} clips of {what} seemed as much so"
+    seemed = "showed none either" if origin == NO_KNOWN else "seemed as much so"
+    return f"in validation {worst.share:.0%} of {worst.n} clips of {what} {seemed}"
+
+
+def _towards(side: str, ratio: Ratio) -> Ratio:
+    return ratio if side == SYNTHETIC else -ratio
 
 
 def _evidence(found: Examination, subjects: Sequence[str], names: Mapping[str, str]) -> list[str]:
-    lines = [
-        f"{each.detector}: {numbers(each.ratio)}, {verbal(each.ratio, 'synthetic', 'natural')}"
-        + _length_words(each)
-        for each in found.detectors
-    ]
+    lines = []
+    for each in found.detectors:
+        words = verbal(each.ratio, "synthetic", "natural")
+        lines.append(f"{each.detector}: {numbers(each.ratio)}, {words}{_length_words(each)}")
+        if each.known:
+            words = verbal(each.known, "one of them", "natural speech")
+            lines.append(f"against the engines it knows: {numbers(each.known)}, {words}")
     ranked = sorted(found.likenesses, key=lambda each: -each.score)
     shown = [each for each in ranked if each.subject in subjects] or ranked[:1]
-    for each in shown:
-        name = names.get(each.subject, each.subject)
-        words = verbal(each.ratio, f"a likeness to {name}", "somebody else")
-        lines.append(f"{name}, among {len(ranked)} compared: {numbers(each.ratio)}, {words}")
+    for one in shown:
+        name = names.get(one.subject, one.subject)
+        words = verbal(one.ratio, f"a likeness to {name}", "somebody else")
+        lines.append(f"{name}, among {len(ranked)} compared: {numbers(one.ratio)}, {words}")
     return lines
 
 

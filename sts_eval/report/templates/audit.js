@@ -43,7 +43,7 @@ if (auditTable) {
     button.addEventListener("click", () => {
       const key = button.dataset.sort;
       // Ratios are looked at from the largest down, everything else from the smallest up.
-      sign = key === sorted ? -sign : ["synthetic", "likeness", "speech"].includes(key) ? -1 : 1;
+      sign = key === sorted ? -sign : ["synthetic", "known", "likeness", "speech"].includes(key) ? -1 : 1;
       sorted = key;
       const value = new Map(bodies.map((body) => [body, keys[key] ? keys[key](body) : number(body, key)]));
       const order = (a, b) => {
@@ -104,7 +104,7 @@ if (auditTable) {
       parts.push(node("p", { class: "quiet" }, "Nearest of the enrolled, same person over somebody else:"), node("ol", { class: "nearest" }, ...list));
     }
     parts.push(node("dl", { class: "evidence-facts" }, ...row.facts.map(([name, value]) => node("div", {}, node("dt", {}, name), node("dd", {}, value)))));
-    return node("tr", { class: "detail" }, node("td", { colspan: 6 }, ...parts));
+    return node("tr", { class: "detail" }, node("td", { colspan: document.querySelectorAll("#audit-table thead th").length }, ...parts));
   }
 
   function toggle(body, open) {

@@ -232,9 +232,9 @@ def test_bad_recipes_and_statistics_are_refused():
         for value in (0.0, -1.0, float("nan"), float("inf")):
             with pytest.raises(AuditError, match="above 0"):
                 TrainOptions(**{option: value})
-    with pytest.raises(AuditError, match=r"\[16, 1280\]"):
+    with pytest.raises(AuditError, match=rf"\[16, {DIMENSION}\]"):
         train(clips, features[:, 1:])
-    with pytest.raises(AuditError, match=r"\[16, 1280\]"):
+    with pytest.raises(AuditError, match=rf"\[16, {DIMENSION}\]"):
         train(clips, features[1:])
     with pytest.raises(AuditError, match="both bona fide and spoofed"):
         train(clips[::2], features[::2])

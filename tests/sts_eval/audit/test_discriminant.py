@@ -27,7 +27,7 @@ def test_ranks_become_normal_scores():
 
 def test_a_statistic_that_never_changes_says_nothing():
     features = torch.cat([torch.full((64, 1), 3.0), torch.randn(64, 1)], dim=1)
-    net = fit(features, ["", "x"] * 32, even(64), 0.3, 1.0)
+    net = fit(features, ["", "x"] * 32, even(64), 0.3, 1.0, 0.0)
     assert torch.isfinite(net.scores(features)).all()
 
 
@@ -44,7 +44,7 @@ def test_a_ratio_is_that_of_two_gaussians_at_unit_spread():
     features = torch.randn(4000, 1, generator=generator)
     features[1::2] += 1.0
     labels = ["", "x"] * 2000
-    net = fit(features, labels, even(4000), 1e-6, 1.0)
+    net = fit(features, labels, even(4000), 1e-6, 1.0, 0.0)
     ratios = net(features)[:, 0].detach().numpy()
     people, attack = ratios[::2], ratios[1::2]
     np.testing.assert_allclose(people.mean(), -attack.mean(), atol=0.02)  # 0 half way
@@ -62,7 +62,7 @@ def test_attacks_on_opposite_sides_are_both_found():
     squares = slice(4, 8)
     found = []
     for named in (labels, [label and "any" for label in labels]):
-        net = fit(features, named, even(3000), 0.1, 1.0)
+        net = fit(features, named, even(3000), 0.1, 1.0, 0.0)
         net.directions[squares] = 0
         scores = net.scores(features).numpy()
         wins = (scores[::3][:, None] > scores[np.arange(3000) % 3 > 0][None]).mean()
@@ -76,7 +76,7 @@ def test_a_class_that_is_only_wider_is_found_by_squares():
     generator = torch.Generator().manual_seed(2)
     features = torch.randn(2000, 8, generator=generator)
     features[1::2] *= 2.5
-    net = fit(features, ["", "x"] * 1000, even(2000), 0.1, 1.0)
+    net = fit(features, ["", "x"] * 1000, even(2000), 0.1, 1.0, 0.0)
     scores = net.scores(features).numpy()
     assert (scores[::2][:, None] > scores[1::2][None]).mean() > 0.95
 

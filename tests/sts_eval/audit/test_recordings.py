@@ -104,6 +104,17 @@ def test_fold_scores_hear_recordings_of_unheard_voices(tmp_path: Path) -> None:
     assert "a stranger" not in trials.voices
     assert fitted.lengths is not None
     assert [each.windows for each in fitted.lengths.at] == [2.0]
+    known = fitted.known
+    assert known is not None
+    assert known.lengths is not None
+    assert known.known is None
+    assert known.n_bonafide == fitted.n_bonafide  # the same clips, by detectors that met the attack
+    llr = known(trials.scores[trials.families == "x"])  # what misled: by those that did not
+    one_window = trials.windows[trials.families == "x"] == 1
+    assert known.misleading is not None
+    assert known.misleading["x"].n == one_window.sum()
+    share = float(np.mean(llr[one_window] >= np.log(2)))
+    assert known.misleading["x"].weak == pytest.approx(share, abs=1e-4)
     trained: list[int] = []
     again = FoldScores(
         clips, features[:, 0], options, tmp_path / "folds", lambda: trained.append(1), heard

@@ -48,7 +48,7 @@ def expected(origin: str, likeness: str, consent: str) -> Level:
     """The table once more, written down the other way round."""
     if origin == "natural":
         return C
-    if origin == "leans natural":
+    if origin in ("leans natural", "no known engine"):
         return C if (likeness, consent) == ("resembles", "consented") else WC
     if origin == "leans synthetic":  # never more than weak, but for what is clear either way
         return {F: WF, I: I, C: C}[expected("synthetic", likeness, consent)]
@@ -226,6 +226,59 @@ def test_weak_support_is_stated_checked_for_consent_and_never_claims_more() -> N
         " seemed as much so), resembles Ada, no consent on file"
     )
     assert (verdict.level, verdict.consent) == (Level.WEAK_CLEAR, "none")
+
+
+def against_known(value: float, known: float, spread: float = 0.3) -> DetectorFinding:
+    """A finding whose detector also tells of the engines that it knows."""
+    counts = Misled(of="kokoro", n=90, share=0.4, at_least=10)
+    if known > 0:
+        counts = Misled(of="genuine", n=70, share=0.02, at_least=10)
+    told = {"known": ratio(known, spread), "known_misled": counts}
+    return finding(value).model_copy(update=told)
+
+
+@pytest.mark.parametrize(
+    ("findings", "origin"),
+    [
+        ([against_known(0.9, 1.3)], "synthetic"),  # one of the known engines is synthetic speech
+        ([against_known(0.0, 0.5)], "leans synthetic"),
+        ([against_known(0.0, -1.3)], "no known engine"),
+        ([against_known(0.0, -0.9)], "undecided"),  # below ten to one it excludes nothing
+        ([against_known(0.0, -1.3, spread=1.4)], "undecided"),
+        ([against_known(-0.5, -1.3)], "leans natural"),  # of any engine, which says more
+        ([against_known(-1.2, -1.3)], "natural"),
+        ([against_known(0.5, -1.3)], "undecided"),
+        ([against_known(0.0, -1.3), finding(0.5)], "undecided"),
+        ([against_known(0.0, -1.3), finding(1.5)], "synthetic"),
+        ([against_known(0.0, -1.3), finding(0.0)], "no known engine"),
+    ],
+)
+def test_origin_by_the_engines_that_a_detector_knows(
+    findings: list[DetectorFinding], origin: str
+) -> None:
+    quiet = [each.model_copy(update={"windows": ()}) for each in findings]  # the whole decides
+    assert origin_of(quiet) == origin
+
+
+def test_that_no_known_engine_is_heard_is_weakly_clear_and_says_what_it_leaves_open() -> None:
+    quiet = against_known(0.0, -1.3).model_copy(update={"windows": ()})
+    alike = (likeness("a", 0.9, 1.5),)
+    verdict = verdict_of(examined(quiet, likenesses=alike), a=ConsentStatus.NONE)
+    assert (verdict.level, verdict.origin) == (Level.WEAK_CLEAR, "no known engine")
+    assert verdict.headline == (
+        "no sign of an engine that the detector knows (in validation 40% of 90 clips of unknown"
+        " kokoro showed none either), resembles Ada, no consent on file"
+    )
+    assert verdict.reasons[1] == (
+        "against the engines it knows: log10 LR -1.30 [-1.60, -1.00],"
+        " moderate support for natural speech over one of them"
+    )
+    found = against_known(0.9, 1.3).model_copy(update={"windows": ()})
+    verdict = verdict_of(examined(found, likenesses=alike), a=ConsentStatus.NONE)
+    assert verdict.level == Level.FINDING
+    assert verdict.headline.startswith(
+        "the evidence supports speech of an engine that the detector knows (in validation 2% of 70"
+    )
 
 
 def test_how_often_the_validation_was_misled_is_that_of_the_worst_on_this_side() -> None:
