@@ -79,7 +79,7 @@ def train_detector(
     from sts_eval.audit.training_set import SetOptions, build, load_set
     from sts_eval.progress import progress_bar
 
-    chosen = SetOptions(per_voice, per_engine=per_engine, seed=seed, vocoders=vocoders)
+    chosen = SetOptions(per_voice=per_voice, per_engine=per_engine, seed=seed, vocoders=vocoders)
     folders = [set_folder, *(set_folder / f"draw{n}" for n in range(2, draws + 1))]
     with progress_bar(quiet=False) as progress:
         for number, folder in enumerate(folders):

@@ -232,6 +232,9 @@ def test_bad_recipes_and_statistics_are_refused():
         for value in (0.0, -1.0, float("nan"), float("inf")):
             with pytest.raises(AuditError, match="above 0"):
                 TrainOptions(**{option: value})
+    for value in (-0.1, 1.1, float("nan")):
+        with pytest.raises(AuditError, match="lean must be from 0 to 1"):
+            TrainOptions(lean=value)
     with pytest.raises(AuditError, match=rf"\[16, {DIMENSION}\]"):
         train(clips, features[:, 1:])
     with pytest.raises(AuditError, match=rf"\[16, {DIMENSION}\]"):

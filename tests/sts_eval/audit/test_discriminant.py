@@ -49,6 +49,9 @@ def test_a_ratio_is_that_of_two_gaussians_at_unit_spread():
     people, attack = ratios[::2], ratios[1::2]
     np.testing.assert_allclose(people.mean(), -attack.mean(), atol=0.02)  # 0 half way
     np.testing.assert_allclose(people.var() + attack.var(), 2, atol=0.01)  # unit spread, pooled
+    for lean in (0.5, 1.0):  # by so much of the mean of people, whatever the distance
+        leant = fit(features, labels, even(4000), 1e-6, 1.0, lean)(features)[:, 0].numpy()
+        np.testing.assert_allclose(leant, ratios - lean * people.mean(), atol=0.03)
 
 
 def test_attacks_on_opposite_sides_are_both_found():
