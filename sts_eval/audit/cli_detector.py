@@ -103,7 +103,7 @@ def _calibrate(scored: FoldScores, run: Path) -> None:
     import math
 
     from sts_eval.audit import calibration
-    from sts_eval.audit.case.ratio import reach_words
+    from sts_eval.audit.case.ratio import known_reach_words, reach_words
     from sts_eval.audit.fold_scores import calibrate
 
     fitted = calibrate(scored)
@@ -111,8 +111,11 @@ def _calibrate(scored: FoldScores, run: Path) -> None:
     click.echo(f"wrote {run / 'detector.calibration.json'}")
     click.echo(
         f"{fitted.n_clusters_bonafide} genuine voices: "
-        + reach_words("detector", *(abs(end) / math.log(10) for end in fitted.reach))
+        + reach_words("the detector", *(abs(end) / math.log(10) for end in fitted.reach))
     )
+    if fitted.known:
+        reach = (abs(end) / math.log(10) for end in fitted.known.reach)
+        click.echo(known_reach_words("the detector", *reach))
 
 
 def _trained() -> None:

@@ -12,7 +12,7 @@ from sts_eval.audit.calibration import Misleading, fit
 from sts_eval.audit.case.condition import Condition, tells_apart
 from sts_eval.audit.case.examine import compare, misled
 from sts_eval.audit.case.parts import DRAWS, Part, mean_ratio, pieces
-from sts_eval.audit.case.ratio import Ratio, reach_words, verbal
+from sts_eval.audit.case.ratio import Ratio, known_reach_words, reach_words, verbal
 from sts_eval.audit.case.records import (
     DetectorFinding,
     Examination,
@@ -466,6 +466,10 @@ def test_what_a_detector_can_decide_is_said() -> None:
     mute = " by itself, nor lend any support for"
     assert reach_words("d 1", 1.2, 0.06).endswith(f"for natural speech{mute} natural speech")
     assert reach_words("d 1", 0.2, 0.1).endswith(f"the origin{mute} synthetic or natural speech")
+    assert known_reach_words("d 1", 1.0, 1.5).startswith(
+        "against the engines that d 1 knows, in a voice that it does not, they stop at 10.0 to one"
+        " for one of these and 31.6 to one for natural speech"
+    )
 
 
 def test_a_ratio_holds_its_value() -> None:
