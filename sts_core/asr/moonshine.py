@@ -20,12 +20,13 @@ import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sts_core.wheels import wheel_folder
 
 Array = NDArray[np.float32]
 
@@ -172,11 +173,10 @@ def load_moonshine() -> MoonshineModel:
     Raises:
         ModelFileError: the wheel is not installed, or its files are not as expected.
     """
-    spec = find_spec("moonshine_cpp")  # without importing it: it would load a second onnxruntime
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    if not folders:
+    wheel = wheel_folder("moonshine_cpp")
+    if wheel is None:
         raise ModelFileError(f"Moonshine is not installed: {INSTALL}")
-    return MoonshineModel(Path(folders[0]) / "models" / "base-en")
+    return MoonshineModel(wheel / "models" / "base-en")
 
 
 def decode_segment(model: MoonshineModel, audio: Array) -> tuple[list[int], Decoded]:

@@ -16,14 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sts_core.units import HOP_SAMPLES, SAMPLE_RATE_HZ
+from sts_core.wheels import onnx_session, wheel_file
 
 Audio = NDArray[np.float32]
 
@@ -199,14 +198,7 @@ def probability(window: Audio, memory: NDArray[np.float32]) -> tuple[float, NDAr
 @lru_cache(maxsize=1)
 def load_silero() -> Any:
     """The model of the wheel, read once per process. Raises VadError."""
-    import onnxruntime
-
-    spec = find_spec("silero_vad")  # finds the wheel without importing it: it would import torch
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    files = [Path(folder) / "data" / "silero_vad.onnx" for folder in folders]
-    if not files or not files[0].is_file():
+    model = wheel_file("silero_vad", "data/silero_vad.onnx")
+    if model is None:
         raise VadError(f"Silero VAD is not installed: {INSTALL}")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(files[0]), options, providers=["CPUExecutionProvider"])
+    return onnx_session(model)

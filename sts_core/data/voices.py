@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sts_core.wheels import onnx_session, wheel_file
+
 HELD_OUT_VOICES = frozenset({"af_nova", "am_puck", "bf_lily", "bm_george", "af_river", "am_eric"})
 AGENT_VOICE = "hibari:heart"
 STYLE_DIM = 256
@@ -142,20 +144,12 @@ class Kokoro:
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime
-
         parts = []
         for name in MODEL_PACKAGES:
-            spec = find_spec(name)
-            assert spec is not None
-            assert spec.origin is not None
-            parts.append(Path(spec.origin).with_name("part.bin").read_bytes())
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(
-            b"".join(parts), options, providers=["CPUExecutionProvider"]
-        )
+            part = wheel_file(name, "part.bin")
+            assert part is not None
+            parts.append(part.read_bytes())
+        return onnx_session(b"".join(parts))
 
     def draw_voice(self, rng: np.random.Generator) -> str:
         """A plain voice one time in four, else a fresh blend of two or three of one gender."""

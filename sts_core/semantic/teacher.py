@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from sts_core.hf import import_transformers
 from sts_core.units import FRAME_SAMPLES, SAMPLE_RATE_HZ, frames_of
+from sts_core.wheels import onnx_session, wheel_file
 
 TEACHER_RATE_HZ = 16_000
 DEFAULT_TEACHER = "moonshine-base-en"
@@ -111,17 +111,12 @@ class MoonshineTeacher:
 
     @cached_property
     def _session(self) -> Any:
-        spec = find_spec("moonshine_cpp")
-        if spec is None or not spec.submodule_search_locations:
+        model = wheel_file("moonshine_cpp", "models/base-en/encoder_model.ort")
+        if model is None:
             raise TeacherError(
                 "the Moonshine teacher needs its wheel: pip install moonshine-cpp==0.1.4"
             )
-        model = Path(spec.submodule_search_locations[0]) / "models/base-en/encoder_model.ort"
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnx_session(model)
 
     def features(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         """Audio float32 [S] at 24 kHz -> features [T, 416] at 12.5 Hz."""

