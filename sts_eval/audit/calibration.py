@@ -129,6 +129,12 @@ class Calibration(BaseModel):
         lower = min([self.lower, *(each.lower for each in longer)])
         return lower, max([self.upper, *(each.upper for each in longer)])
 
+    @property
+    def reach_log10(self) -> tuple[float, float]:
+        """The same as sizes, in the unit of reports: of log10 LR for spoofed, and for bona fide."""
+        lower, upper = self.reach
+        return round(-lower / math.log(10), 3), round(upper / math.log(10), 3)
+
 
 def fit(
     bonafide: ArrayLike,

@@ -100,8 +100,6 @@ def train_detector(
 
 
 def _calibrate(scored: FoldScores, run: Path) -> None:
-    import math
-
     from sts_eval.audit import calibration
     from sts_eval.audit.case.ratio import known_reach_words, reach_words
     from sts_eval.audit.fold_scores import calibrate
@@ -111,11 +109,10 @@ def _calibrate(scored: FoldScores, run: Path) -> None:
     click.echo(f"wrote {run / 'detector.calibration.json'}")
     click.echo(
         f"{fitted.n_clusters_bonafide} genuine voices: "
-        + reach_words("the detector", *(abs(end) / math.log(10) for end in fitted.reach))
+        + reach_words("the detector", *fitted.reach_log10)
     )
     if fitted.known:
-        reach = (abs(end) / math.log(10) for end in fitted.known.reach)
-        click.echo(known_reach_words("the detector", *reach))
+        click.echo(known_reach_words("the detector", *fitted.known.reach_log10))
 
 
 def _trained() -> None:

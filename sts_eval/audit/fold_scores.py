@@ -62,6 +62,8 @@ class FoldScores:
         work.mkdir(parents=True, exist_ok=True)
         self.clips, self.features, self.options, self.work = clips, features, options, work
         self.items = [clip.item(i) for i, clip in enumerate(clips)]
+        # Sets may be of equal size; taken once, for there are a hundred megabytes of them.
+        self._digest = hashlib.sha256(np.ascontiguousarray(features).tobytes())
         self._scores: dict[int, list[float]] = {}
         self._on_trained = on_trained
         self.recordings = recordings or Recordings([], [])
@@ -78,8 +80,8 @@ class FoldScores:
         sides = [
             [int(i.path.name.removeprefix("clip")) for i in s] for s in (train_items, test_items)
         ]
-        digest = hashlib.sha256(repr((sides, asdict(self.options))).encode())
-        digest.update(np.ascontiguousarray(self.features).tobytes())  # sets may be of equal size
+        digest = self._digest.copy()
+        digest.update(repr((sides, asdict(self.options))).encode())
         heard = self._recordings_of(test_items)
         windows = [self.recordings.windows[i] for i in heard]
         for block in windows:
@@ -148,9 +150,9 @@ class FoldScores:
         )
 
 
-def fit_calibration(heard: Heard) -> Calibration:
+def _fit_clips(trials: Trials) -> Calibration:
     """Calibration with limits by the number of voices. Raises AuditError: wrong way round."""
-    scores, genuine, voices, families = heard
+    scores, _, genuine, voices, families = trials
     bona, spoof = scores[genuine], scores[~genuine]
     fitted = calibration.fit(bona, spoof, speakers=(voices[genuine], voices[~genuine]))
     return calibration.hold_for_families(fitted, bona, spoof, families[~genuine])
@@ -172,18 +174,12 @@ def calibrate(scored: FoldScores, without: Sequence[str] = ()) -> Calibration:
     ):
         for fold in splits:
             each.score(*([each.items[i] for i in side] for side in (fold.train, fold.test)))
-    return fit_both(scored, met, without)
-
-
-def fit_both(unmet: FoldScores, met: FoldScores, without: Sequence[str] = ()) -> Calibration:
-    """The calibration for attacks that were not met, and in it that for those that were."""
-    trials = [each.trials.only(~np.isin(each.trials.voices, without)) for each in (unmet, met)]
-    fitted, known = (fit_lengths(of) if unmet.recordings.clips else _of_clips(of) for of in trials)
-    return fitted.model_copy(update={"known": _misled_by(known, trials[0])})
-
-
-def _of_clips(trials: Trials) -> Calibration:
-    return fit_calibration(Heard(trials.scores, trials.genuine, trials.voices, trials.families))
+    fit = fit_lengths if scored.recordings.clips else _fit_clips
+    unmet_trials, met_trials = (
+        each.trials.only(~np.isin(each.trials.voices, without)) for each in (scored, met)
+    )
+    known = _misled_by(fit(met_trials), unmet_trials)
+    return fit(unmet_trials).model_copy(update={"known": known})
 
 
 def _misled_by(known: Calibration, unmet: Trials) -> Calibration:

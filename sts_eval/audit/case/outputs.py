@@ -139,14 +139,9 @@ def _cells(row: Row) -> dict[str, Any]:
         return cells
     cells |= {"sha256_bytes": found.sha256_bytes, "sha256_pcm": found.sha256_pcm}
     cells["marks"] = "; ".join(f"{mark.reader}: {mark.state}" for mark in found.marks)
-    for key, ratio in (
-        ("synthetic", found.detectors[0].ratio if found.detectors else None),
-        ("known", found.detectors[0].known if found.detectors else None),
-        ("likeness", found.likenesses[0].ratio if found.likenesses else None),
-    ):
-        if ratio is not None:
-            ends = {f"{key}_lo": ratio.lo, f"{key}_hi": ratio.hi}
-            cells |= {f"{key}_log10_lr": ratio.value, **ends}
+    for key, ratio in found.shown.items():
+        ends = {f"{key}_lo": ratio.lo, f"{key}_hi": ratio.hi}
+        cells |= {f"{key}_log10_lr": ratio.value, **ends}
     if found.sound is not None:
         facts = found.sound.model_dump(exclude={"speech", "peak_dbfs", "dc_offset"})
         cells |= facts

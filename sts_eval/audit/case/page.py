@@ -62,9 +62,8 @@ def build_page(case: Case, rows: list[Row], head: str) -> str:
 
 def _view(row: Row) -> dict[str, Any]:
     found, verdict = row.found, row.verdict
-    synthetic = found.detectors[0].ratio if found and found.detectors else None
-    known = found.detectors[0].known if found and found.detectors else None
-    likeness = found.likenesses[0].ratio if found and found.likenesses else None
+    ratios: dict[str, Any] = dict.fromkeys(("synthetic", "known", "likeness"))
+    ratios |= {name: ratio.value for name, ratio in (found.shown if found else {}).items()}
     sound = found.sound if found else None
     return {
         "id": row.id,
@@ -73,12 +72,8 @@ def _view(row: Row) -> dict[str, Any]:
         "rank": _ORDER.index(verdict.level),
         "icon": ICONS[verdict.level],
         "headline": verdict.headline,
-        "synthetic": None if synthetic is None else synthetic.value,
-        "synthetic_words": "" if synthetic is None else _short(synthetic.value),
-        "known": None if known is None else known.value,
-        "known_words": "" if known is None else _short(known.value),
-        "likeness": None if likeness is None else likeness.value,
-        "likeness_words": "" if likeness is None else _short(likeness.value),
+        **ratios,
+        **{f"{name}_words": "" if v is None else _short(v) for name, v in ratios.items()},
         "consent": verdict.consent,
         "speech_s": None if sound is None else sound.speech_s,
         "opens": bool(sound) or bool(verdict.reasons),

@@ -20,7 +20,6 @@ corrected for length and consistency (`encoders.Quality`).
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -65,13 +64,13 @@ class Part:
 
         Of any length of recording: of one window it may be less.
         """
-        return _reach(self.calibration)
+        return self.calibration.reach_log10
 
     @property
     def known_reach(self) -> tuple[float, float] | None:
         """The same against the attacks that the detector has met."""
         known = self.calibration.known
-        return None if known is None else _reach(known)
+        return None if known is None else known.reach_log10
 
     def ratio(self, scores: FloatArray, windows: float = 1.0) -> Ratio:
         """log10 LR of bona fide (encoder: same person) from the scores of pieces.
@@ -100,11 +99,6 @@ class Part:
         enrolled_s = len(enrolled) * self.seconds
         added = self.quality.correction(heard_s, enrolled_s, own_cosine(enrolled))
         return cosines / (lengths[0] * lengths[1]) + added
-
-
-def _reach(calibration: Calibration) -> tuple[float, float]:
-    lower, upper = calibration.reach
-    return round(-lower / math.log(10), 3), round(upper / math.log(10), 3)
 
 
 def load_detector(name: str) -> Part:

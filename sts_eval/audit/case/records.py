@@ -118,6 +118,17 @@ class Examination(_Record):
     marks: tuple[Mark, ...] = ()
     files: tuple[EvidenceFile, ...] = ()
 
+    @property
+    def shown(self) -> dict[str, Ratio]:
+        """The ratios that stand in a row: of the first detector and the nearest person."""
+        detector = self.detectors[0] if self.detectors else None
+        ratios = {
+            "synthetic": detector and detector.ratio,
+            "known": detector and detector.known,
+            "likeness": self.likenesses[0].ratio if self.likenesses else None,
+        }
+        return {name: ratio for name, ratio in ratios.items() if ratio}
+
 
 class Level(StrEnum):
     """How a row counts. weak: what the table would say, on weak support for the origin.

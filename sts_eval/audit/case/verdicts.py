@@ -52,7 +52,14 @@ from collections.abc import Mapping, Sequence
 
 from sts_eval.audit.calibration import GENUINE
 from sts_eval.audit.case.ratio import DECISIVE_LOG10, WEAK_LOG10, Ratio, verbal
-from sts_eval.audit.case.records import DetectorFinding, Examination, Level, Likeness, Verdict
+from sts_eval.audit.case.records import (
+    DetectorFinding,
+    Examination,
+    Level,
+    Likeness,
+    Misled,
+    Verdict,
+)
 from sts_eval.audit.voices.consent import ConsentAnswer, ConsentStatus
 
 SYNTHETIC, PARTLY, NATURAL = "synthetic", "partly synthetic", "natural"
@@ -284,14 +291,12 @@ def _misled(detectors: Sequence[DetectorFinding], origin: str) -> str:
     if side not in (SYNTHETIC, NATURAL):
         return ""
     least = WEAK_LOG10 if origin in (LEANS_SYNTHETIC, LEANS_NATURAL) else DECISIVE_LOG10
-    counts = []
-    for each in detectors:
-        if origin != NO_KNOWN and each.misled and _towards(side, each.ratio).decisive(least):
-            counts.append(each.misled)
-        if side == NATURAL and origin != NO_KNOWN:
-            continue  # it does not rest on the engines that are known
-        if each.known and each.known_misled and _towards(side, each.known).decisive(least):
-            counts.append(each.known_misled)
+    counts = [
+        count
+        for each in detectors
+        for ratio, count in _rests_on(each, origin)
+        if ratio and count and (ratio if side == SYNTHETIC else -ratio).decisive(least)
+    ]
     if not counts:
         return ""
     worst = max(counts, key=lambda each: each.share)
@@ -300,8 +305,12 @@ def _misled(detectors: Sequence[DetectorFinding], origin: str) -> str:
     return f"in validation {worst.share:.0%} of {worst.n} clips of {what} {seemed}"
 
 
-def _towards(side: str, ratio: Ratio) -> Ratio:
-    return ratio if side == SYNTHETIC else -ratio
+def _rests_on(finding: DetectorFinding, origin: str) -> list[tuple[Ratio | None, Misled | None]]:
+    """The ratios that may speak for this origin, each with what misled it."""
+    any_engine, known = (finding.ratio, finding.misled), (finding.known, finding.known_misled)
+    if origin == NO_KNOWN:
+        return [known]
+    return [any_engine, known] if LEANING.get(origin, origin) == SYNTHETIC else [any_engine]
 
 
 def _evidence(found: Examination, subjects: Sequence[str], names: Mapping[str, str]) -> list[str]:
